@@ -1,0 +1,86 @@
+/** A process that answered, but not with success. `stderr` is cut to its last 2 KiB and holds no secret. */
+export interface CommandFailure {
+  /** The argv for people, secrets masked. */
+  readonly command: string
+  readonly exitCode: number
+  readonly stderr: string
+}
+
+/** One who still uses a block device. */
+export interface DeviceUser {
+  readonly kind: 'mount' | 'swap' | 'holder' | 'xen-backend' | 'process' | 'open'
+  /** The device used: `dm-3`, `sdb`. */
+  readonly device: string
+  /** Mount point, holder's name, backend's name (`vbd-3-51712`), or `pid command`. */
+  readonly name: string
+  /** A Xen backend's state: `Connected`, `Closing`, … */
+  readonly state?: string
+}
+
+/** What did not work while cleaning up. */
+export interface FailedStep {
+  readonly step: string
+  readonly message: string
+}
+
+/**
+ * What each error code carries. Adding a code is a minor change, changing one a major.
+ * `target` is an iSCSI name, `portal` reads `10.0.0.1:3260` or `[fd00::1]:3260`.
+ */
+export interface ErrorDetails {
+  // Caller
+  INVALID_INPUT: { readonly field: string; readonly reason: string }
+
+  // Processes
+  COMMAND_NOT_FOUND: { readonly file: string }
+  COMMAND_FAILED: CommandFailure
+  COMMAND_KILLED: { readonly command: string; readonly signal: string | undefined }
+  COMMAND_TIMEOUT: { readonly command: string; readonly timeoutMs: number }
+  UNEXPECTED_OUTPUT: { readonly tool: string; readonly line: number; readonly text: string }
+
+  // Waiting
+  TIMEOUT: { readonly awaited: string; readonly timeoutMs: number }
+  LOCK_TIMEOUT: { readonly lock: string; readonly timeoutMs: number }
+
+  // open-iscsi
+  ISCSI_FAILED: CommandFailure & { readonly exitName: string }
+  ISCSID_NOT_RUNNING: CommandFailure
+  ISCSI_DB_BUSY: CommandFailure
+  ISCSI_DB_BROKEN: CommandFailure
+  ISCSI_AUTH_FAILED: { readonly target: string; readonly portal: string | undefined }
+  ISCSI_LOGIN_REJECTED: { readonly target: string; readonly portal: string | undefined; readonly exitCode: number }
+  ISCSI_PORTAL_UNREACHABLE: { readonly target: string | undefined; readonly portal: string | undefined }
+  ISCSI_NO_RECORD: { readonly target: string; readonly portal: string | undefined }
+  ISCSI_LOGOUT_FAILED: { readonly target: string; readonly sid: number }
+  NODE_RECORD_BROKEN: { readonly path: string; readonly line: number; readonly reason: string }
+
+  // multipath-tools
+  MULTIPATHD_NOT_RUNNING: { readonly command: string }
+  MULTIPATHD_TIMEOUT: { readonly command: string; readonly answer: string }
+  MULTIPATHD_REFUSED: { readonly command: string; readonly answer: string }
+  MAP_BUSY: { readonly map: string }
+
+  // Xenstore
+  XENSTORE_NOT_FOUND: { readonly path: string }
+  XENSTORE_ACCESS_DENIED: { readonly path: string }
+  XENSTORE_INVALID: { readonly path: string; readonly reason: string }
+  XENSTORE_CONFLICT: { readonly path: string }
+  XENSTORE_UNAVAILABLE: { readonly reason: string }
+
+  // attachLun, detachLun
+  NO_PORTALS: { readonly target: string }
+  NO_PATHS: { readonly target: string; readonly lun: number; readonly failures: readonly FailedStep[] }
+  LUN_NOT_FOUND: { readonly target: string; readonly lun: number; readonly hctls: readonly string[] }
+  LUN_MISMATCH: {
+    readonly target: string
+    readonly lun: number
+    readonly what: 'wwid' | 'serial' | 'size'
+    readonly expected: string
+    readonly found: string
+  }
+  MULTIPATH_REQUIRED: { readonly wwid: string; readonly reason: string }
+  DEVICE_UNREADABLE: { readonly device: string; readonly reason: string }
+  LUN_IN_USE: { readonly target: string; readonly lun: number; readonly users: readonly DeviceUser[] }
+  ATTACH_NOT_UNDONE: { readonly target: string; readonly lun: number; readonly steps: readonly FailedStep[] }
+  DETACH_INCOMPLETE: { readonly target: string; readonly lun: number; readonly steps: readonly FailedStep[] }
+}

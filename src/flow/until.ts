@@ -1,0 +1,37 @@
+import { LunError } from '../core/error.ts'
+import type { OperationOptions } from '../core/options.ts'
+import type { Clock } from '../host/clock.ts'
+
+/** A wait: for what, and how long. */
+export interface UntilOptions extends OperationOptions {
+  /** Completes the sentence "timed out waiting for …". */
+  readonly awaited: string
+  readonly timeoutMs: number
+  /** Time between two looks. Default 20 ms: sysfs and /run/udev cost microseconds to read. */
+  readonly everyMs?: number
+}
+
+const EVERY_MS = 20
+
+/**
+ * Looks until `look` answers something else than `undefined` or `false`, at least once even with no time left.
+ *
+ * @throws {@link LunError} `TIMEOUT`
+ */
+export async function until<T>(
+  clock: Clock,
+  look: () => Promise<T | undefined | false>,
+  { awaited, timeoutMs, everyMs = EVERY_MS, signal }: UntilOptions
+): Promise<T> {
+  const deadline = clock.now() + timeoutMs
+  for (;;) {
+    signal?.throwIfAborted()
+    const seen = await look()
+    if (seen !== undefined && seen !== false) return seen
+    const leftMs = deadline - clock.now()
+    if (leftMs <= 0) {
+      throw new LunError('TIMEOUT', `timed out after ${timeoutMs} ms waiting for ${awaited}`, { awaited, timeoutMs })
+    }
+    await clock.sleep(Math.min(everyMs, leftMs), signal)
+  }
+}

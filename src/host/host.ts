@@ -1,0 +1,12 @@
+import type { Clock } from './clock.ts'
+import type { Executor } from './executor.ts'
+import type { Files } from './files.ts'
+import type { Locks } from './locks.ts'
+
+/** The four ports. Nothing else of this library touches the machine. */
+export interface Host {
+  readonly executor: Executor
+  readonly files: Files
+  readonly clock: Clock
+  readonly locks: Locks
+}

@@ -1,0 +1,20 @@
+import { queued } from '../flow/queued-locks.ts'
+import { createExecaExecutor } from './execa.ts'
+import { createFlock } from './flock.ts'
+import type { Host } from './host.ts'
+import { logged } from './logged.ts'
+import { createMultipathdSocket } from './multipathd-socket.ts'
+import { createNodeClock } from './node-clock.ts'
+import { createNodeFiles } from './node-files.ts'
+
+/** This machine. Replace any port to test, to record, or to reach a host in another way. */
+export function createLocalHost(ports: Partial<Host> = {}): Host {
+  const files = ports.files ?? createNodeFiles()
+  const executor = ports.executor ?? createMultipathdSocket(logged(createExecaExecutor()))
+  return {
+    files,
+    executor,
+    clock: ports.clock ?? createNodeClock(),
+    locks: ports.locks ?? queued(createFlock({ executor, files })),
+  }
+}

@@ -1,0 +1,125 @@
+import { randomUUID } from 'node:crypto'
+import * as fs from 'node:fs/promises'
+import { basename, dirname, join } from 'node:path'
+import type { FileStat, Files } from './files.ts'
+
+/** Files of this machine. */
+export function createNodeFiles(): Files {
+  return {
+    read: async path => await unlessAbsent(fs.readFile(path, 'utf8'), undefined),
+    readAt,
+    list: async path => (await unlessAbsent(fs.readdir(path), [])).toSorted(byName),
+    realpath: async path => await unlessAbsent(fs.realpath(path), undefined),
+    stat: async path => await unlessAbsent(fs.stat(path, { bigint: true }).then(toFileStat), undefined),
+    write: async (path, text) => await unlessAbsent(writeInPlace(path, text), false),
+    replace,
+    link: async (existing, path) => await unlessCode(fs.link(existing, path).then(yes), ['EEXIST'], false),
+    remove: async path => await unlessAbsent(fs.unlink(path).then(yes), false),
+    makeDirectory: async (path, mode) => {
+      await fs.mkdir(path, { recursive: true, mode })
+    },
+    removeDirectory: async path =>
+      await unlessCode(fs.rmdir(path).then(yes), [...ABSENT, 'ENOTEMPTY', 'EEXIST'], false),
+    sync: async path => await unlessAbsent(sync(path), false),
+    withDescriptor: async (path, use) => {
+      const file = await fs.open(path, 'a', 0o600)
+      try {
+        return await use(file.fd)
+      } finally {
+        await file.close()
+      }
+    },
+  }
+}
+
+// ENODEV, ENXIO: a sysfs attribute or device node whose device went away after it was opened.
+const ABSENT = ['ENOENT', 'ENOTDIR', 'ENODEV', 'ENXIO']
+
+const byName = (a: string, b: string): number => (a < b ? -1 : 1)
+
+const yes = (): true => true
+
+async function unlessAbsent<T, A>(work: Promise<T>, absent: A): Promise<T | A> {
+  return await unlessCode(work, ABSENT, absent)
+}
+
+async function unlessCode<T, A>(work: Promise<T>, codes: readonly string[], answer: A): Promise<T | A> {
+  try {
+    return await work
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && codes.includes(String(error.code))) return answer
+    throw error
+  }
+}
+
+async function readAt(path: string, offset: number, length: number): Promise<Uint8Array> {
+  const file = await fs.open(path, 'r')
+  try {
+    const { buffer, bytesRead } = await file.read(Buffer.alloc(length), 0, length, offset)
+    return buffer.subarray(0, bytesRead)
+  } finally {
+    await file.close()
+  }
+}
+
+// One write(2), no truncation, no creation: the way of sysfs.
+async function writeInPlace(path: string, text: string): Promise<true> {
+  const file = await fs.open(path, 'r+').catch(async (error: unknown) => {
+    // Attributes such as `delete` and `rescan` are write-only.
+    if (error instanceof Error && 'code' in error && error.code === 'EACCES') return await fs.open(path, 'w')
+    throw error
+  })
+  try {
+    await file.write(text)
+    return true
+  } finally {
+    await file.close()
+  }
+}
+
+async function replace(path: string, text: string, mode: number, scratch: string = dirname(path)): Promise<void> {
+  const draft = join(scratch, `.${basename(path)}.${randomUUID()}`)
+  const file = await fs.open(draft, 'wx', mode)
+  try {
+    await file.writeFile(text)
+    await file.sync()
+    await file.close()
+    await fs.rename(draft, path)
+  } catch (error) {
+    await file.close().catch(() => {})
+    await fs.rm(draft, { force: true })
+    throw error
+  }
+}
+
+async function sync(path: string): Promise<true> {
+  const file = await fs.open(path, 'r')
+  try {
+    await file.sync()
+    return true
+  } finally {
+    await file.close()
+  }
+}
+
+function toFileStat(stat: {
+  readonly size: bigint
+  readonly mode: bigint
+  readonly mtimeMs: bigint
+  readonly rdev: bigint
+  isFile(): boolean
+  isDirectory(): boolean
+  isBlockDevice(): boolean
+}): FileStat {
+  const kind = stat.isFile() ? 'file' : stat.isDirectory() ? 'directory' : stat.isBlockDevice() ? 'block' : 'other'
+  // gnu_dev_major and gnu_dev_minor, glibc sys/sysmacros.h
+  const major = Number(((stat.rdev >> 8n) & 0xfffn) | ((stat.rdev >> 32n) & ~0xfffn))
+  const minor = Number((stat.rdev & 0xffn) | ((stat.rdev >> 12n) & ~0xffn))
+  return {
+    kind,
+    sizeBytes: Number(stat.size),
+    mode: Number(stat.mode & 0o7777n),
+    mtimeMs: Number(stat.mtimeMs),
+    device: { major, minor },
+  }
+}

@@ -1,0 +1,90 @@
+import type { FileStat, Files } from '../host/files.ts'
+
+/** A file tree in memory: path to content. Folders exist where files are below them or where they were made. */
+export interface MemoryFiles extends Files {
+  readonly contents: Map<string, string>
+  readonly links: Map<string, string>
+  readonly modes: Map<string, number>
+  readonly directories: Set<string>
+}
+
+/** What a test starts from. Links map a path, or a folder above it, to where it really is. */
+export interface MemoryTree {
+  readonly files?: Readonly<Record<string, string>>
+  readonly links?: Readonly<Record<string, string>>
+  /** Block devices: path to `major:minor`. */
+  readonly devices?: Readonly<Record<string, string>>
+}
+
+/** Files in memory, for tests of what reads sysfs or the node database. */
+export function createMemoryFiles(tree: MemoryTree = {}): MemoryFiles {
+  const contents = new Map(Object.entries(tree.files ?? {}))
+  const links = new Map(Object.entries(tree.links ?? {}))
+  const devices = new Map(Object.entries(tree.devices ?? {}))
+  const modes = new Map<string, number>()
+  const directories = new Set<string>()
+
+  const resolve = (path: string, depth = 0): string => {
+    if (depth > 20) throw new Error(`too many links: ${path}`)
+    const parts = path.split('/')
+    for (let n = 1; n <= parts.length; n++) {
+      const target = links.get(parts.slice(0, n).join('/'))
+      if (target !== undefined) return resolve([target, ...parts.slice(n)].join('/'), depth + 1)
+    }
+    return path
+  }
+  const below = (path: string): string[] => [
+    ...new Set(
+      [...contents.keys(), ...links.keys(), ...devices.keys(), ...directories]
+        .filter(name => name.startsWith(`${path}/`))
+        .map(name => name.slice(path.length + 1).split('/')[0] ?? '')
+    ),
+  ]
+  const isDirectory = (path: string): boolean => directories.has(path) || below(path).length > 0
+  const exists = (path: string): boolean => contents.has(path) || devices.has(path) || isDirectory(path)
+
+  return {
+    contents,
+    links,
+    modes,
+    directories,
+    read: async path => contents.get(resolve(path)),
+    readAt: async (path, offset, length) =>
+      new TextEncoder().encode(contents.get(resolve(path)) ?? '').slice(offset, offset + length),
+    list: async path => below(resolve(path)).toSorted(),
+    realpath: async path => (exists(resolve(path)) ? resolve(path) : undefined),
+    stat: async (path): Promise<FileStat | undefined> => {
+      const real = resolve(path)
+      if (!exists(real)) return undefined
+      const [major = 0, minor = 0] = (devices.get(real) ?? '0:0').split(':').map(Number)
+      const kind = devices.has(real) ? 'block' : contents.has(real) ? 'file' : 'directory'
+      const sizeBytes = contents.get(real)?.length ?? 0
+      return { kind, sizeBytes, mode: modes.get(real) ?? 0o600, mtimeMs: 0, device: { major, minor } }
+    },
+    write: async (path, text) => {
+      const real = resolve(path)
+      if (!contents.has(real)) return false
+      contents.set(real, text)
+      return true
+    },
+    replace: async (path, text, mode) => {
+      contents.set(resolve(path), text)
+      modes.set(resolve(path), mode)
+    },
+    link: async (existing, path) => {
+      if (exists(path)) return false
+      contents.set(path, contents.get(existing) ?? '')
+      return true
+    },
+    remove: async path => contents.delete(resolve(path)) || links.delete(path),
+    makeDirectory: async path => {
+      directories.add(path)
+    },
+    removeDirectory: async path => below(path).length === 0 && directories.delete(path),
+    sync: async path => exists(resolve(path)),
+    withDescriptor: async (path, use) => {
+      if (!contents.has(resolve(path))) contents.set(resolve(path), '')
+      return await use(0)
+    },
+  }
+}

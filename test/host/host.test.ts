@@ -1,0 +1,155 @@
+import { mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { inspect } from 'node:util'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import type { Command, CommandResult } from '../../src/host/command.ts'
+import { createExecaExecutor } from '../../src/host/execa.ts'
+import { createFlock } from '../../src/host/flock.ts'
+import { createNodeFiles } from '../../src/host/node-files.ts'
+
+const executor = createExecaExecutor()
+const files = createNodeFiles()
+let folder: string
+
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'xen-lun-'))
+})
+afterEach(async () => {
+  await rm(folder, { recursive: true })
+})
+
+function sh(script: string, more: Partial<Command<CommandResult>> = {}): Command<CommandResult> {
+  return { file: 'sh', args: ['-c', script], timeoutMs: 10_000, decode: result => result, ...more }
+}
+
+describe('the executor', () => {
+  test('reports exit code and both streams as they are', async () => {
+    expect(await executor.exec(sh('echo out; echo err >&2; exit 21'))).toEqual({
+      exitCode: 21,
+      stdout: 'out\n',
+      stderr: 'err\n',
+    })
+  })
+
+  test('runs tools in the C locale, whatever ours is', async () => {
+    expect((await executor.exec(sh('echo $LC_ALL'))).stdout).toBe('C\n')
+  })
+
+  test('names a tool that is not installed', async () => {
+    const missing = executor.exec(sh('', { file: 'no-such-iscsiadm' }))
+    await expect(missing).rejects.toMatchObject({ code: 'COMMAND_NOT_FOUND', details: { file: 'no-such-iscsiadm' } })
+  })
+
+  test('ends a process that takes too long', async () => {
+    const slow = executor.exec(sh('exec sleep 20', { timeoutMs: 50, killGraceMs: 50 }))
+    await expect(slow).rejects.toMatchObject({ code: 'COMMAND_TIMEOUT' })
+  })
+
+  test('is not held by a grandchild that keeps the pipes open', async () => {
+    const slow = executor.exec(sh('sleep 20; true', { timeoutMs: 50, killGraceMs: 50 }))
+    await expect(slow).rejects.toMatchObject({ code: 'COMMAND_TIMEOUT' })
+  })
+
+  test('says so when a process was killed', async () => {
+    await expect(executor.exec(sh('kill -9 $$'))).rejects.toMatchObject({
+      code: 'COMMAND_KILLED',
+      details: { signal: 'SIGKILL' },
+    })
+  })
+
+  test('starts nothing once the signal has fired', async () => {
+    const mark = join(folder, 'mark')
+    const signal = AbortSignal.abort(new Error('stop'))
+    await expect(executor.exec(sh(`touch ${mark}`), { signal })).rejects.toThrow('stop')
+    expect(await readdir(folder)).toEqual([])
+  })
+
+  test('ends the process when the signal fires, and rejects with its reason', async () => {
+    const stop = new AbortController()
+    const running = executor.exec(sh('exec sleep 20'), { signal: stop.signal })
+    stop.abort(new Error('enough'))
+    await expect(running).rejects.toThrow('enough')
+  })
+
+  test("lets nothing of execa's own error out", async () => {
+    const error: unknown = await executor.exec(sh('exec sleep 20', { timeoutMs: 30 })).catch((e: unknown) => e)
+    expect(inspect(error, { depth: 9 })).not.toContain('ExecaError')
+  })
+})
+
+describe('files', () => {
+  test('what does not exist is an answer', async () => {
+    const absent = join(folder, 'absent')
+    expect(await files.read(absent)).toBeUndefined()
+    expect(await files.list(absent)).toEqual([])
+    expect(await files.stat(absent)).toBeUndefined()
+    expect(await files.realpath(absent)).toBeUndefined()
+    expect(await files.write(absent, 'x')).toBe(false)
+    expect(await files.remove(absent)).toBe(false)
+    expect(await files.removeDirectory(absent)).toBe(false)
+    expect(await files.sync(absent)).toBe(false)
+    expect(await readdir(folder)).toEqual([])
+  })
+
+  test('replace leaves the whole new text with its mode, and nothing else', async () => {
+    const path = join(folder, 'a')
+    await writeFile(path, 'old and longer')
+    await files.replace(path, 'new', 0o600)
+    expect(await readFile(path, 'utf8')).toBe('new')
+    expect((await stat(path)).mode & 0o777).toBe(0o600)
+    expect(await readdir(folder)).toEqual(['a'])
+  })
+
+  test('replace leaves the old text when it fails', async () => {
+    await expect(files.replace(join(folder, 'no', 'a'), 'new', 0o600)).rejects.toThrow('ENOENT')
+    expect(await readdir(folder)).toEqual([])
+  })
+
+  test('link refuses a name that is taken', async () => {
+    await writeFile(join(folder, 'a'), '')
+    expect(await files.link(join(folder, 'a'), join(folder, 'b'))).toBe(true)
+    expect(await files.link(join(folder, 'a'), join(folder, 'b'))).toBe(false)
+  })
+
+  test('removeDirectory keeps what is not empty', async () => {
+    await writeFile(join(folder, 'a'), '')
+    expect(await files.removeDirectory(folder)).toBe(false)
+  })
+
+  test('realpath follows links and stat tells kinds', async () => {
+    await symlink('/dev/null', join(folder, 'null'))
+    expect(await files.realpath(join(folder, 'null'))).toBe('/dev/null')
+    expect(await files.stat(join(folder, 'null'))).toMatchObject({ kind: 'other', device: { major: 1, minor: 3 } })
+    expect((await files.stat(folder))?.kind).toBe('directory')
+  })
+})
+
+describe('flock', () => {
+  const lock = (): ReturnType<typeof createFlock> => createFlock({ executor, files, directory: folder })
+
+  test('keeps others out until the task has ended, then lets them in', async () => {
+    const order: string[] = []
+    let letGo = (): void => {}
+    const first = lock().withLock('a', async () => await new Promise<void>(resolve => (letGo = resolve)), {
+      timeoutMs: 5000,
+    })
+    const blocked = lock().withLock('a', async () => order.push('too early'), { timeoutMs: 200 })
+    await expect(blocked).rejects.toMatchObject({ code: 'LOCK_TIMEOUT', details: { lock: 'a' } })
+    letGo()
+    await first
+    await lock().withLock('a', async () => order.push('second'), { timeoutMs: 5000 })
+    expect(order).toEqual(['second'])
+  })
+
+  test('is released by a task that fails', async () => {
+    const failing = lock().withLock('a', async () => await Promise.reject(new Error('no')), { timeoutMs: 5000 })
+    await expect(failing).rejects.toThrow('no')
+    expect(await lock().withLock('a', async () => 'free', { timeoutMs: 5000 })).toBe('free')
+  })
+
+  test('different names do not meet', async () => {
+    const inner = async (): Promise<string> => await lock().withLock('b', async () => 'both', { timeoutMs: 5000 })
+    expect(await lock().withLock('a', inner, { timeoutMs: 5000 })).toBe('both')
+  })
+})
