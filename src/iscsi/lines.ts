@@ -1,0 +1,16 @@
+import { LunError } from '../core/error.ts'
+
+const SHOWN_CHARS = 200
+
+/** The lines of a text; a last one without line break counts, an empty last one does not. */
+export function linesOf(text: string): readonly string[] {
+  const lines = text.split('\n')
+  return lines.at(-1) === '' ? lines.slice(0, -1) : lines
+}
+
+/** The error for a line nobody expected. `line` counts from 1. */
+export function unexpected(tool: string, line: number, text: string, reason: string): LunError<'UNEXPECTED_OUTPUT'> {
+  const shown = text.slice(0, SHOWN_CHARS)
+  const message = `${tool}: line ${line} ${reason}: ${JSON.stringify(shown)}`
+  return new LunError('UNEXPECTED_OUTPUT', message, { tool, line, text: shown })
+}

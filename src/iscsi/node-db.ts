@@ -1,0 +1,97 @@
+import type { Iqn } from '../core/iqn.ts'
+import type { OperationOptions } from '../core/options.ts'
+import type { Host } from '../host/host.ts'
+import { DB_ROOTS, findRoot } from './db-path.ts'
+import { type DiscoveryRecords, type NodeRecords, readDiscovery, readTargetFolder, sortOut } from './node-db-read.ts'
+import { type RecordChange, removeRecord, updateRecord } from './node-db-write.ts'
+import type { RecordSettings } from './record-settings.ts'
+
+export type {
+  BrokenRecord,
+  DiscoveryRecord,
+  DiscoveryRecords,
+  NodeRecord,
+  NodeRecords,
+  RecordLink,
+} from './node-db-read.ts'
+
+export type { RecordChange } from './node-db-write.ts'
+export type { RecordSettings } from './record-settings.ts'
+
+/**
+ * open-iscsi's database of node and discovery records, read and written as files. A damaged record, which makes every
+ * `iscsiadm -m node` fail, is reported here and hides no other one; and a secret written here is seen by nobody, while
+ * an argument of iscsiadm can be read by all.
+ */
+export interface NodeDb {
+  /** Every node record. */
+  records(): Promise<NodeRecords>
+  /** The node records of one target; no other record is read. */
+  recordsOf(target: Iqn): Promise<NodeRecords>
+  /** Every SendTargets discovery record. */
+  discoveryRecords(): Promise<DiscoveryRecords>
+  /**
+   * Changes settings of one record, all or none, under open-iscsi's lock and in one step for every reader. The empty
+   * text takes a setting out, so that open-iscsi's default counts.
+   *
+   * @throws {@link LunError} `INVALID_INPUT` before anything is touched: a value that would not read back as it is, a
+   * setting that identifies the record, or one this record lacks and not every open-iscsi knows; `ISCSI_NO_RECORD`;
+   * `NODE_RECORD_BROKEN`; `LOCK_TIMEOUT`
+   */
+  update(record: { readonly path: string }, settings: RecordSettings, options?: OperationOptions): Promise<RecordChange>
+  /**
+   * Deletes one node record, the links to it, and the folders this leaves empty. False if it is gone already.
+   *
+   * @throws {@link LunError} `INVALID_INPUT` for a path that is not that of a node record; `LOCK_TIMEOUT`
+   */
+  remove(path: string, options?: OperationOptions): Promise<boolean>
+}
+
+/** Where the database is. */
+export interface NodeDbOptions {
+  /** Default: `/var/lib/iscsi` or `/etc/iscsi`, the one with records. */
+  readonly root?: string | undefined
+  /** Default `/run/lock/iscsi`. */
+  readonly lockFolder?: string | undefined
+  /** How long to wait for iscsiadm to release the database. Default 30 s, as iscsiadm does. */
+  readonly lockTimeoutMs?: number | undefined
+}
+
+/**
+ * The node database of this host.
+ *
+ * @example
+ * ```ts
+ * import { chapSettings, createLocalHost, createNodeDb, iqn, Secret } from 'xen-lun'
+ *
+ * const nodeDb = createNodeDb(createLocalHost())
+ * const { records } = await nodeDb.recordsOf(iqn('iqn.2001-05.com.example:vm1'))
+ * for (const record of records) {
+ *   await nodeDb.update(record, chapSettings({ username: 'dom0', password: new Secret('correct horse') }))
+ * }
+ * ```
+ */
+export function createNodeDb(host: Pick<Host, 'files' | 'clock'>, options: NodeDbOptions = {}): NodeDb {
+  const { files } = host
+  const roots = options.root === undefined ? DB_ROOTS : [options.root]
+  const lock = { roots, folder: options.lockFolder, timeoutMs: options.lockTimeoutMs }
+  const foldersOf = async (isWanted: (name: string) => boolean): Promise<NodeRecords> => {
+    const nodes = `${await findRoot(files, roots)}/nodes`
+    const names = (await files.list(nodes)).filter(isWanted)
+    return sortOut(
+      (await Promise.all(names.map(async name => await readTargetFolder(host, `${nodes}/${name}`)))).flat()
+    )
+  }
+  return {
+    records: async () => await foldersOf(() => true),
+    recordsOf: async target => await foldersOf(name => name.toLowerCase() === target),
+    discoveryRecords: async () => {
+      const folder = `${await findRoot(files, roots)}/send_targets`
+      const names = await files.list(folder)
+      return sortOut((await Promise.all(names.map(async name => await readDiscovery(host, folder, name)))).flat())
+    },
+    update: async ({ path }, settings, { signal } = {}) =>
+      await updateRecord(host, path, settings, { ...lock, signal }),
+    remove: async (path, { signal } = {}) => await removeRecord(host, path, { ...lock, signal }),
+  }
+}

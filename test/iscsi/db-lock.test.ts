@@ -1,0 +1,96 @@
+import { describe, expect, it } from 'vitest'
+import { withDbLock } from '../../src/iscsi/db-lock.ts'
+import { failureOf, testHost } from './fixtures.ts'
+
+const WRITE = '/run/lock/iscsi/lock.write'
+
+describe('the lock of open-iscsi', () => {
+  it('is a hard link to the file lock, there while the task runs and gone after it', async () => {
+    const host = testHost()
+    const answer = await withDbLock(host, async () => {
+      expect(host.files.contents.has(WRITE)).toBe(true)
+      return 7
+    })
+    expect(answer).toBe(7)
+    expect([...host.files.contents.keys()]).toEqual(['/run/lock/iscsi/lock'])
+  })
+
+  it('is released when the task fails', async () => {
+    const host = testHost()
+    await expect(withDbLock(host, async () => await Promise.reject(new Error('no')))).rejects.toThrow('no')
+    expect(host.files.contents.has(WRITE)).toBe(false)
+  })
+
+  it('lets one in at a time', async () => {
+    const host = testHost()
+    const seen: string[] = []
+    const task = async (name: string): Promise<void> =>
+      await withDbLock(host, async () => {
+        seen.push(`${name} in`)
+        await host.clock.sleep(50)
+        seen.push(`${name} out`)
+      })
+    await Promise.all([task('a'), task('b'), task('c')])
+    expect(seen).toHaveLength(6)
+    for (let n = 0; n < 6; n += 2) expect(seen[n + 1]).toBe(seen[n]?.replace('in', 'out'))
+  })
+
+  it('is waited for, looking every 10 ms, as iscsiadm does', async () => {
+    const host = testHost(undefined, { [WRITE]: '' })
+    const sleeps: number[] = []
+    const clock = {
+      ...host.clock,
+      sleep: async (ms: number) => {
+        sleeps.push(ms)
+        await host.clock.sleep(ms)
+        if (sleeps.length === 5) host.files.contents.delete(WRITE)
+      },
+    }
+    await withDbLock({ ...host, clock }, async () => {})
+    expect(sleeps).toEqual([10, 10, 10, 10, 10])
+  })
+
+  it('that nobody releases is reported after 30 s, with its age and what to do, and left alone', async () => {
+    const host = testHost(undefined, { [WRITE]: '' })
+    const error = await failureOf(
+      withDbLock(host, async () => expect.fail('got in')),
+      'LOCK_TIMEOUT'
+    )
+    expect(error.details).toEqual({ lock: WRITE, timeoutMs: 30_000 })
+    expect(error.message).toContain('one holder has had it for at least 30000 ms')
+    expect(error.message).toContain(`remove ${WRITE}`)
+    expect(host.clock.now()).toBe(30_000)
+    expect(host.files.contents.has(WRITE)).toBe(true)
+  })
+
+  it('that changes hands is not called stale', async () => {
+    const host = testHost(undefined, { [WRITE]: '' })
+    const files = {
+      ...host.files,
+      stat: async () => ({
+        kind: 'directory' as const,
+        sizeBytes: 0,
+        mode: 0o700,
+        device: { major: 0, minor: 0 },
+        mtimeMs: Math.floor(host.clock.now() / 900), // a new holder every 900 ms
+      }),
+    }
+    const error = await failureOf(
+      withDbLock({ ...host, files }, async () => {}, { timeoutMs: 2000 }),
+      'LOCK_TIMEOUT'
+    )
+    expect(error.message).toContain('at least 200 ms')
+  })
+
+  it('is not taken after an abort, and not waited for', async () => {
+    const host = testHost(undefined, { [WRITE]: '' })
+    const reason = new Error('enough')
+    const never = async (): Promise<never> => expect.fail('got in')
+    await expect(withDbLock(testHost(), never, { signal: AbortSignal.abort(reason) })).rejects.toBe(reason)
+    const controller = new AbortController()
+    const waiting = withDbLock(host, never, { signal: controller.signal })
+    controller.abort(reason)
+    await expect(waiting).rejects.toBe(reason)
+    expect(host.files.contents.has(WRITE)).toBe(true)
+  })
+})

@@ -1,0 +1,156 @@
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { portal } from '../../src/core/portal.ts'
+import type { Files } from '../../src/host/files.ts'
+import { readSessions } from '../../src/iscsi/session.ts'
+import { createMemoryFiles, type MemoryFiles } from '../../src/testing/memory-files.ts'
+import { V1, V2 } from './fixtures.ts'
+
+// As in the lab, Linux 6.12: a session's folder in /sys/devices, and links to it in /sys/class.
+function sysfs(...sessions: readonly Readonly<Record<string, string>>[]): MemoryFiles {
+  const files: Record<string, string> = {}
+  const links: Record<string, string> = {}
+  for (const { sid = '1', host = '2', ...changes } of sessions) {
+    const device = `/sys/devices/platform/host${host}/session${sid}`
+    const session = `${device}/iscsi_session/session${sid}`
+    const connection = `${device}/connection${sid}:0/iscsi_connection/connection${sid}:0`
+    links[`/sys/class/iscsi_session/session${sid}`] = session
+    links[`/sys/class/iscsi_connection/connection${sid}:0`] = connection
+    const attributes: Record<string, string> = {
+      targetname: V1,
+      state: 'LOGGED_IN',
+      ifacename: 'default',
+      target_id: '0',
+      tpgt: '1',
+      recovery_tmo: '5',
+      username: '(null)',
+      initiatorname: 'iqn.2026-01.test.lab:initiator',
+      target_state: 'SCANNED',
+      persistent_address: '10.0.1.1',
+      persistent_port: '3260',
+      address: '10.0.1.1',
+      port: '3260',
+      ...changes,
+    }
+    for (const [name, value] of Object.entries(attributes)) {
+      const isConnection = /address|port/.test(name)
+      if (value !== '') files[`${isConnection ? connection : session}/${name}`] = `${value}\n`
+    }
+  }
+  return createMemoryFiles({ files, links })
+}
+
+const FIRST = {
+  sid: 1,
+  target: V1,
+  host: 2,
+  channel: 0,
+  targetId: 0,
+  iface: 'default',
+  state: 'logged-in',
+  rawState: 'LOGGED_IN',
+  persistentPortal: portal('10.0.1.1'),
+  currentPortal: portal('10.0.1.1'),
+  tpgt: 1,
+  recoveryTimeoutS: 5,
+}
+
+describe('sessions', () => {
+  it('are none without the iSCSI modules', async () => {
+    expect(await readSessions(createMemoryFiles())).toEqual([])
+  })
+
+  it('are read from sysfs, by number', async () => {
+    const files = sysfs(
+      { sid: '10', host: '11', targetname: V2 },
+      { sid: '1' },
+      { sid: '2', host: '3', persistent_address: '10.0.2.1', address: '10.0.2.1' }
+    )
+    expect(await readSessions(files)).toEqual([
+      FIRST,
+      { ...FIRST, sid: 2, host: 3, persistentPortal: portal('10.0.2.1'), currentPortal: portal('10.0.2.1') },
+      { ...FIRST, sid: 10, host: 11, target: V2 },
+    ])
+  })
+
+  it('can be asked for by target, whatever case the kernel keeps', async () => {
+    const files = sysfs(
+      { sid: '1', targetname: V1.toUpperCase() },
+      { sid: '2', targetname: V2 },
+      { sid: '3', targetname: `${V1}2` }
+    )
+    expect((await readSessions(files, { target: V1 })).map(({ sid }) => sid)).toEqual([1])
+  })
+
+  it.each([
+    ['LOGGED_IN', 'logged-in'],
+    ['FAILED', 'failed'],
+    ['FREE', 'free'],
+    ['SOMETHING_NEW', 'unknown'],
+  ])('in state %s are %s', async (rawState, state) => {
+    expect(await readSessions(sysfs({ state: rawState }))).toMatchObject([{ state, rawState }])
+  })
+
+  it('tell the portal asked for from the one an array sent us to', async () => {
+    const files = sysfs({ persistent_address: 'FD00::1', address: '10.0.1.77', port: '3261' })
+    expect(await readSessions(files)).toMatchObject([
+      { persistentPortal: { host: 'fd00::1', port: 3260 }, currentPortal: { host: '10.0.1.77', port: 3261 } },
+    ])
+  })
+
+  it('have no current portal and timeout while the kernel knows none', async () => {
+    const [session] = await readSessions(
+      sysfs({ address: '(null)', recovery_tmo: '4294967295', tpgt: '-1', ifacename: '' })
+    )
+    expect(session).toEqual({ ...FIRST, currentPortal: undefined, recoveryTimeoutS: undefined, tpgt: undefined })
+  })
+
+  it.each(['targetname', 'state', 'target_id', 'persistent_address', 'persistent_port'])(
+    'without %s are left out: they are just coming or going',
+    async name => {
+      expect((await readSessions(sysfs({ [name]: '' }, { sid: '2', host: '3' }))).map(({ sid }) => sid)).toEqual([2])
+      expect(await readSessions(sysfs({ [name]: '(null)' }))).toEqual([])
+    }
+  )
+
+  it('whose link is gone are left out', async () => {
+    const files = sysfs({ sid: '1' })
+    expect(await readSessions({ ...files, realpath: async () => undefined })).toEqual([])
+  })
+
+  it('survive what a connection without socket answers', async () => {
+    const files = sysfs({ sid: '1' })
+    const enotconn: Files['read'] = async path => {
+      if (/connection1:0\/(address|port)$/.test(path)) throw Object.assign(new Error('ENOTCONN'), { code: 'ENOTCONN' })
+      return await files.read(path)
+    }
+    expect(await readSessions({ ...files, read: enotconn })).toEqual([{ ...FIRST, currentPortal: undefined }])
+  })
+
+  it('are whole or not there, whatever sysfs holds', async () => {
+    const value = fc.oneof(
+      fc.constantFrom('', '(null)', '0', '-1', '4294967295', V1, 'LOGGED_IN', '10.0.0.1'),
+      fc.string()
+    )
+    const names = [
+      'targetname',
+      'state',
+      'ifacename',
+      'target_id',
+      'tpgt',
+      'persistent_address',
+      'persistent_port',
+      'address',
+    ]
+    const session = fc.dictionary(fc.constantFrom(...names), value)
+    await fc.assert(
+      fc.asyncProperty(session, async changes => {
+        for (const found of await readSessions(sysfs(changes))) {
+          expect(found.target).toMatch(/^(iqn|eui|naa)\./)
+          expect([found.host, found.targetId, found.persistentPortal.port].every(Number.isSafeInteger)).toBe(true)
+          expect(found.persistentPortal.host).not.toBe('')
+        }
+      })
+    )
+  })
+})
