@@ -13,7 +13,7 @@ export interface MultipathdSocketOptions {
   readonly timeoutMs?: number
 }
 
-// multipath-tools libmpathcmd/mpath_cmd.c tries both in this order; the first one came with 0.12.
+// multipath-tools libmpathcmd/mpath_cmd.c tries both in this order; the first one came on the way to 0.12.
 const PATHS = ['/run/multipathd.socket', '\0/org/kernel/linux/storage/multipathd']
 const TIMEOUT_MS = 30_000
 const MAX_ANSWER_BYTES = 16 * 1024 * 1024
@@ -21,13 +21,20 @@ const MAX_ANSWER_BYTES = 16 * 1024 * 1024
 const LENGTH_BYTES = 8
 
 /**
- * Answers `multipathd …` commands over multipathd's own socket, without a process: about 1 ms instead of 100.
+ * Answers `multipathd …` commands over multipathd's own socket, without starting a process for each.
  * Where no socket takes the connection the command runs in `inner`, like every other command does.
  *
- * Node up to 20 built with its own libuv (1.46) pads abstract socket names with NULs and cannot reach multipathd's;
- * there the `multipathd` command answers, unless the daemon has the socket file too.
+ * Node 20 from nodejs.org (libuv 1.46) pads abstract socket names with NULs and does not find multipathd's; there the
+ * command answers, unless multipathd has the socket file too. Node 22 and 24 find it.
  *
  * @throws {@link LunError} `COMMAND_TIMEOUT`, `UNEXPECTED_OUTPUT` for an impossible answer; `signal.reason` on abort.
+ * @example
+ * ```ts
+ * import { createExecaExecutor, createLocalHost, createMultipathdSocket } from 'xen-lun'
+ *
+ * const paths = ['/run/elsewhere/multipathd.socket']
+ * const host = createLocalHost({ executor: createMultipathdSocket(createExecaExecutor(), { paths }) })
+ * ```
  */
 export function createMultipathdSocket(inner: Executor, options: MultipathdSocketOptions = {}): Executor {
   const { paths = PATHS, timeoutMs = TIMEOUT_MS } = options

@@ -1,0 +1,40 @@
+import type { Brand } from '../core/brand.ts'
+import { quoted } from '../core/check.ts'
+import { LunError } from '../core/error.ts'
+
+/** A path in xenstore: absolute, or relative to the home of this domain, `/local/domain/0` in dom0. */
+export type XenstorePath = Brand<string, 'XenstorePath'>
+
+// Xen docs/misc/xenstore.txt and xen/include/public/io/xs_wire.h: XENSTORE_ABS_PATH_MAX, _REL_PATH_MAX, _PAYLOAD_MAX
+const MAX_ABSOLUTE = 3072
+const MAX_RELATIVE = 2048
+const MAX_PAYLOAD = 4096
+const PATH = /^(?:\/|\/?[A-Za-z0-9_@-]+(?:\/[A-Za-z0-9_@-]+)*)$/
+
+/**
+ * Checks a xenstore path. Dots and colons are not allowed in one: an iSCSI name cannot be part of it.
+ *
+ * @throws {@link LunError} `XENSTORE_INVALID`
+ */
+export function xenstorePath(text: string): XenstorePath {
+  if (typeof text !== 'string' || text.length > MAX_ABSOLUTE) throw xenstoreInvalid(text, 'is no xenstore path')
+  if (!text.startsWith('/') && text.length > MAX_RELATIVE)
+    throw xenstoreInvalid(text, 'is too long for a relative path')
+  if (!PATH.test(text)) throw xenstoreInvalid(text, 'is no xenstore path')
+  return text as XenstorePath
+}
+
+/** Checks that `value` can be stored at `path`: well-formed, no NUL, and both in one message of 4096 bytes. */
+export function checkXenstoreValue(path: XenstorePath, value: string): string {
+  if (typeof value !== 'string') throw xenstoreInvalid(path, 'is given a value that is no text')
+  if (/[\0\p{Surrogate}]/u.test(value)) throw xenstoreInvalid(path, 'is given a value with a NUL or half a character')
+  const bytes = path.length + 1 + new TextEncoder().encode(value).length
+  if (bytes > MAX_PAYLOAD) throw xenstoreInvalid(path, `is given a value too long: ${bytes} bytes with the path`)
+  return value
+}
+
+/** The error for what xenstored would refuse anyway. */
+function xenstoreInvalid(path: unknown, reason: string): LunError<'XENSTORE_INVALID'> {
+  const shown = quoted(path)
+  return new LunError('XENSTORE_INVALID', `xenstore: ${shown} ${reason}`, { path: shown, reason })
+}
