@@ -22,8 +22,9 @@ export async function retry<T>(
   { codes, withinMs, firstPauseMs, maxPauseMs = 2000, signal }: RetryOptions
 ): Promise<T> {
   const deadline = clock.now() + withinMs
+  signal?.throwIfAborted()
   // p-retry gets no signal: it would drop the answer of a task that succeeded while the signal fired.
-  return await pRetry(
+  const result = pRetry(
     async () => {
       signal?.throwIfAborted()
       return await task()
@@ -41,4 +42,9 @@ export async function retry<T>(
       },
     }
   )
+  return await result.catch((error: unknown) => {
+    // p-retry turns a reason that is no Error into a TypeError of its own.
+    signal?.throwIfAborted()
+    throw error
+  })
 }

@@ -7,11 +7,13 @@ export interface UntilOptions extends OperationOptions {
   /** Completes the sentence "timed out waiting for …". */
   readonly awaited: string
   readonly timeoutMs: number
-  /** Time between two looks. Default 20 ms: sysfs and /run/udev cost microseconds to read. */
+  /** Least time between two looks. Default 20 ms. A look that is slow itself is repeated less often. */
   readonly everyMs?: number
 }
 
 const EVERY_MS = 20
+// On a busy or slow host the looking must not starve what it looks for.
+const PAUSE_PER_LOOK = 3
 
 /**
  * Looks until `look` answers something else than `undefined` or `false`, at least once even with no time left.
@@ -26,12 +28,14 @@ export async function until<T>(
   const deadline = clock.now() + timeoutMs
   for (;;) {
     signal?.throwIfAborted()
+    const startedMs = clock.now()
     const seen = await look()
     if (seen !== undefined && seen !== false) return seen
+    const pauseMs = Math.max(everyMs, PAUSE_PER_LOOK * (clock.now() - startedMs))
     const leftMs = deadline - clock.now()
     if (leftMs <= 0) {
       throw new LunError('TIMEOUT', `timed out after ${timeoutMs} ms waiting for ${awaited}`, { awaited, timeoutMs })
     }
-    await clock.sleep(Math.min(everyMs, leftMs), signal)
+    await clock.sleep(Math.min(pauseMs, leftMs), signal)
   }
 }

@@ -5,14 +5,14 @@ import { run } from './executor.ts'
 import type { Files } from './files.ts'
 import { type LockOptions, type Locks, lockTimeout } from './locks.ts'
 
-const LOCK_DIRECTORY = '/run/xen-lun/locks'
+const LOCK_DIRECTORY = '/run/lock/xen-lun'
 const MILLISECONDS = 1000
 
 /** How {@link createFlock} reaches the machine. */
 export interface FlockDependencies {
   readonly executor: Executor
   readonly files: Files
-  /** Default `/run/xen-lun/locks`. */
+  /** Default `/run/lock/xen-lun`. */
   readonly directory?: string
 }
 

@@ -10,7 +10,7 @@ import { createNodeFiles } from './node-files.ts'
 /** This machine. Replace any port to test, to record, or to reach a host in another way. */
 export function createLocalHost(ports: Partial<Host> = {}): Host {
   const files = ports.files ?? createNodeFiles()
-  const executor = ports.executor ?? createMultipathdSocket(logged(createExecaExecutor()))
+  const executor = ports.executor ?? logged(createMultipathdSocket(createExecaExecutor()))
   return {
     files,
     executor,

@@ -26,6 +26,18 @@ describe('until', () => {
     expect([looks, clock.now()]).toEqual([5, 100])
   })
 
+  test('looks less often where looking is slow', async () => {
+    const clock = createFakeClock()
+    let looks = 0
+    const slowLook = async (): Promise<boolean> => {
+      looks++
+      await clock.sleep(100)
+      return false
+    }
+    await expect(until(clock, slowLook, { awaited: 'x', timeoutMs: 1000, everyMs: 20 })).rejects.toThrow('timed out')
+    expect(looks).toBe(4)
+  })
+
   test('rejects with the reason of the signal', async () => {
     const stop = new AbortController()
     const waiting = until(createNodeClock(), async () => false, {
@@ -58,6 +70,16 @@ describe('retry', () => {
     }
     await expect(retry(createFakeClock(), task, RETRY)).rejects.toMatchObject({ code: 'LOCK_TIMEOUT' })
     expect(tries).toBe(1)
+  })
+
+  test('rejects with the reason of the signal, whatever that is', async () => {
+    const stop = new AbortController()
+    const task = async (): Promise<void> => {
+      stop.abort('enough')
+      throw busy()
+    }
+    const result = retry(createFakeClock(), task, { ...RETRY, signal: stop.signal }).catch((e: unknown) => e)
+    expect(await result).toBe('enough')
   })
 
   test('keeps the answer of a task during which the signal fired', async () => {

@@ -1,0 +1,68 @@
+/**
+ * Attach and detach iSCSI LUNs, with device-mapper multipath, on Xen hosts.
+ *
+ * Start with {@link attachLun} and {@link detachLun}. The modules they are composed of are here too: {@link Iscsiadm},
+ * {@link NodeDb}, {@link Multipath}, {@link Scsi}, {@link Xenstore}; each is made from a {@link Host}.
+ *
+ * @packageDocumentation
+ */
+export type { BlockDevice } from './block/block-device.ts'
+export { createScsi, type Scsi, type ScsiIdentity, type ScsiTarget } from './block/scsi.ts'
+export type { Brand } from './core/brand.ts'
+export { type AnyLunError, type ErrorCode, isLunError, LunError } from './core/error.ts'
+export type { CommandFailure, DeviceUser, ErrorDetails, FailedStep } from './core/error-details.ts'
+export type { EventContext, LunEvent, Observer, Step } from './core/event.ts'
+export { formatHctl, type Hctl, parseHctl } from './core/hctl.ts'
+export { type Iqn, iqn } from './core/iqn.ts'
+export type { OperationOptions } from './core/options.ts'
+export type { PathOutcome } from './core/path-outcome.ts'
+export { formatPortal, ISCSI_PORT, type Portal, portal, samePortal } from './core/portal.ts'
+export { Secret } from './core/secret.ts'
+export { type Wwid, wwid } from './core/wwid.ts'
+export type { Clock } from './host/clock.ts'
+export type { Command, CommandResult } from './host/command.ts'
+export { createExecaExecutor } from './host/execa.ts'
+export { type Executor, run } from './host/executor.ts'
+export type { FileStat, Files } from './host/files.ts'
+export { createFlock, type FlockDependencies } from './host/flock.ts'
+export type { Host } from './host/host.ts'
+export { createLocalHost } from './host/local.ts'
+export type { LockOptions, Locks } from './host/locks.ts'
+export { logged } from './host/logged.ts'
+export { createMultipathdSocket } from './host/multipathd-socket.ts'
+export { createNodeClock } from './host/node-clock.ts'
+export { createNodeFiles } from './host/node-files.ts'
+export { type Chap, type ChapCredentials, type ChapScope, chapSettings } from './iscsi/chap.ts'
+export type { DiscoverRequest } from './iscsi/discovery.ts'
+export { type IscsiExitName, iscsiExitName } from './iscsi/exit.ts'
+export type { Iface } from './iscsi/iface.parse.ts'
+export { createIscsiadm, type Iscsiadm, type LoginOptions, type RecordRequest } from './iscsi/iscsiadm.ts'
+export {
+  type BrokenRecord,
+  createNodeDb,
+  type DiscoveryRecord,
+  type DiscoveryRecords,
+  type NodeDb,
+  type NodeDbOptions,
+  type NodeRecord,
+  type NodeRecords,
+  type RecordChange,
+  type RecordLink,
+  type RecordSettings,
+} from './iscsi/node-db.ts'
+export type { TargetPortal } from './iscsi/portals.parse.ts'
+export type { NodeConfig } from './iscsi/record.parse.ts'
+export type { RecordSelector } from './iscsi/record-selector.ts'
+export type { IscsiSession, SessionFilter } from './iscsi/session.ts'
+export { attachLun } from './lun/attach.ts'
+export type { Attachment } from './lun/attachment.ts'
+export { type Detachment, type DetachOptions, detachLun } from './lun/detach.ts'
+export type { LunOptions } from './lun/operation.ts'
+export type { AttachRequest, ChapRequest, LunAddress, PathPolicy } from './lun/request.ts'
+export { type Resized, resizeLun } from './lun/resize.ts'
+export type { Blacklist, ConfigSection, MultipathConfig } from './multipath/config.parse.ts'
+export type { MultipathMap, MultipathPath } from './multipath/maps.decode.ts'
+export { createMultipath, type Multipath } from './multipath/multipath.ts'
+export type { CheckerState, PathState, RawPathState } from './multipath/path-state.ts'
+export type { KnownPath } from './multipath/paths.parse.ts'
+export { createXenstore, type Xenstore } from './xenstore/xenstore.ts'

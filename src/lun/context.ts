@@ -1,0 +1,32 @@
+import { createScsi, type Scsi } from '../block/scsi.ts'
+import type { Host } from '../host/host.ts'
+import { createIscsiadm, type Iscsiadm } from '../iscsi/iscsiadm.ts'
+import { createNodeDb, type NodeDb } from '../iscsi/node-db.ts'
+import { createMultipath, type Multipath } from '../multipath/multipath.ts'
+import { createLedger, type Ledger } from './ledger.ts'
+
+/** The modules an operation is composed of, all on one host. */
+export interface Context {
+  readonly host: Host
+  readonly iscsiadm: Iscsiadm
+  readonly nodeDb: NodeDb
+  readonly multipath: Multipath
+  readonly scsi: Scsi
+  readonly ledger: Ledger
+}
+
+export function createContext(host: Host): Context {
+  return {
+    host,
+    iscsiadm: createIscsiadm(host),
+    nodeDb: createNodeDb(host),
+    multipath: createMultipath(host),
+    scsi: createScsi(host),
+    ledger: createLedger(host.files),
+  }
+}
+
+/** All operations on one target take turns: a login here must not meet a logout there. */
+export function targetLock(target: string): string {
+  return `target ${target}`
+}

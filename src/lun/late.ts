@@ -1,0 +1,82 @@
+import { isLunError, LunError } from '../core/error.ts'
+import type { PathOutcome } from '../core/path-outcome.ts'
+import { withDeadline } from '../flow/deadline.ts'
+import { retry } from '../flow/retry.ts'
+import { targetLock } from './context.ts'
+import { startLogin } from './login.ts'
+import type { PathContext } from './path.ts'
+import { type PathRun, startPath } from './paths.ts'
+
+/** The missing paths of an attach that has returned. */
+export interface LatePaths {
+  /** Resolves with every path's last outcome when none is being tried any more. */
+  readonly allPaths: () => Promise<readonly PathOutcome[]>
+  /** Gives up on those still missing, and resolves when nothing of it runs any more. */
+  readonly stop: () => Promise<void>
+}
+
+const FIRST_PAUSE_MS = 1000
+const MAX_PAUSE_MS = 5000
+
+/**
+ * Goes on trying the paths that were missing when the attach returned, for `lateMs`: a portal that comes back gives its
+ * path then. Only an unreachable portal is worth that; a refusal is final.
+ */
+export function startLatePaths(shared: PathContext, paths: readonly PathRun[], stopPaths: AbortController): LatePaths {
+  const { context, wish, made } = shared
+  const current = [...paths]
+  const finish = async (first: PathRun, n: number, signal: AbortSignal): Promise<void> => {
+    await first.settled
+    const again = async (): Promise<void> => {
+      const run = await tryAgain(shared, first, signal)
+      current[n] = run
+      const { error } = run.outcome()
+      if (error !== undefined) throw error
+    }
+    if (!isLunError(first.outcome().error, 'ISCSI_PORTAL_UNREACHABLE')) return
+    const options = { codes: ['ISCSI_PORTAL_UNREACHABLE', 'LOCK_TIMEOUT'], firstPauseMs: FIRST_PAUSE_MS } as const
+    await retry(context.host.clock, again, {
+      ...options,
+      maxPauseMs: MAX_PAUSE_MS,
+      withinMs: wish.paths.lateMs,
+      signal,
+    })
+  }
+  const awaited = (): string => `late paths of LUN ${wish.lun} of ${wish.target}`
+  const limits = { signal: stopPaths.signal, timeoutMs: wish.paths.lateMs, awaited }
+  const isMissing = paths.some(path => path.outcome().state !== 'up')
+  const done =
+    isMissing && wish.paths.lateMs > 0
+      ? withDeadline(context.host.clock, limits, async signal => {
+          await Promise.allSettled(paths.map(async (path, n) => await finish(path, n, signal)))
+        }).catch(() => {})
+      : Promise.resolve(stopPaths.abort(stopped()))
+  return {
+    allPaths: async () => {
+      await done
+      return current.map(path => path.outcome())
+    },
+    stop: async () => {
+      stopPaths.abort(stopped())
+      await done
+      await Promise.allSettled([...current.map(async path => await path.settled), ...made.running])
+    },
+  }
+}
+
+async function tryAgain(shared: PathContext, { endpoint }: PathRun, signal: AbortSignal): Promise<PathRun> {
+  const { context, operation, wish, made } = shared
+  const work = async (): Promise<PathRun> => {
+    const login = await startLogin(context, { ...operation, signal }, wish, [endpoint], made)
+    const run = startPath(shared, endpoint, login, signal)
+    await run.settled
+    return run
+  }
+  return await context.host.locks.withLock(targetLock(wish.target), work, { timeoutMs: LOCK_MS, signal })
+}
+
+const LOCK_MS = 30_000
+
+function stopped(): LunError<'TIMEOUT'> {
+  return new LunError('TIMEOUT', 'missing paths are no longer tried', { awaited: 'late paths', timeoutMs: 0 })
+}

@@ -1,0 +1,63 @@
+import type { EventContext, LunEvent, Observer, Step } from '../core/event.ts'
+import type { Iqn } from '../core/iqn.ts'
+import type { OperationOptions } from '../core/options.ts'
+import { withDeadline } from '../flow/deadline.ts'
+import type { Clock } from '../host/clock.ts'
+import type { Host } from '../host/host.ts'
+
+/** Options of `attachLun`, `detachLun` and `resizeLun`. */
+export interface LunOptions extends OperationOptions {
+  /** Deadline of the operation itself; taking back what it did has a deadline of its own. Default 30 000. */
+  readonly timeoutMs?: number | undefined
+  /** Hears what happens, as it happens. */
+  readonly onEvent?: Observer | undefined
+  /** Where to act. Default: this machine. */
+  readonly host?: Host | undefined
+}
+
+type Unplaced<E> = E extends unknown ? Omit<E, keyof EventContext> : never
+
+/** One running operation: its signal, and a voice. */
+export interface Operation {
+  readonly target: Iqn
+  readonly lun: number
+  /** Fires on the caller's signal and at the deadline. */
+  readonly signal: AbortSignal
+  readonly emit: (event: Unplaced<LunEvent>) => void
+  /** Reports start and end of `task`, and names it should the deadline strike meanwhile. */
+  step<T>(step: Step, task: () => Promise<T>): Promise<T>
+}
+
+export const OPERATION_TIMEOUT_MS = 30_000
+
+/** Runs `task` as one operation with a deadline, an end and events. */
+export async function runOperation<T>(
+  clock: Clock,
+  context: Pick<EventContext, 'operation'> & { readonly target: Iqn; readonly lun: number },
+  { signal, timeoutMs = OPERATION_TIMEOUT_MS, onEvent }: Pick<LunOptions, 'signal' | 'timeoutMs' | 'onEvent'>,
+  task: (operation: Operation) => Promise<T>
+): Promise<T> {
+  const startedMs = clock.now()
+  const emit: Operation['emit'] = event => {
+    if (onEvent === undefined) return
+    try {
+      onEvent({ ...context, ...event, elapsedMs: Math.round(clock.now() - startedMs) })
+    } catch {
+      // An observer cannot break an operation.
+    }
+  }
+  const running: Step[] = []
+  const awaited = (): string =>
+    `the ${context.operation} of LUN ${context.lun} of ${context.target}${running.length > 0 ? ` (${running.at(-1)})` : ''}`
+  return await withDeadline(clock, { signal, timeoutMs, awaited }, async stop => {
+    const step = async <R>(name: Step, work: () => Promise<R>): Promise<R> => {
+      running.push(name)
+      emit({ type: 'start', step: name })
+      const result = await work()
+      running.pop()
+      emit({ type: 'end', step: name })
+      return result
+    }
+    return await task({ target: context.target, lun: context.lun, signal: stop, emit, step })
+  })
+}

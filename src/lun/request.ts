@@ -1,0 +1,173 @@
+import { integer, invalid } from '../core/check.ts'
+import { type Iqn, iqn } from '../core/iqn.ts'
+import { lunNumber } from '../core/lun-number.ts'
+import { formatPortal, type Portal, portal } from '../core/portal.ts'
+import { Secret } from '../core/secret.ts'
+import { type Wwid, wwid } from '../core/wwid.ts'
+import { type Chap, checkChap } from '../iscsi/chap.ts'
+import { ifaceName } from '../iscsi/iface-name.ts'
+
+/** Which LUN. */
+export interface LunAddress {
+  /** The target's iSCSI name: `iqn.…`, `eui.…` or `naa.…`. */
+  readonly target: string
+  /** LUN number, 0 to 16383. Default 0. */
+  readonly lun?: number | undefined
+}
+
+/** What to attach, and how. */
+export interface AttachRequest extends LunAddress {
+  /**
+   * Where the target listens: `10.0.1.1`, `10.0.1.1:3260`, `[fd00::1]`. Without portals and without
+   * `discovery`, those of the node database are taken.
+   */
+  readonly portals?: readonly string[] | undefined
+  /** Asks this portal (SendTargets) where the target listens, leaving no record behind. */
+  readonly discovery?: string | undefined
+  /** open-iscsi interfaces to log in through; each portal through each interface is a path. Default `default`. */
+  readonly ifaces?: readonly string[] | undefined
+  /** Credentials; a password as plain text is wrapped at once. */
+  readonly chap?: ChapRequest | undefined
+  /**
+   * `required` (default): a map or an error. `preferred`: one plain path, with a warning, where multipathd
+   * does not run or refuses the device. `never`: one plain path.
+   */
+  readonly multipath?: 'required' | 'preferred' | 'never' | undefined
+  /** How many paths to wait for. */
+  readonly paths?: PathPolicy | undefined
+  /** What the LUN must be; anything else is refused before it is handed over. */
+  readonly expected?: { readonly wwid?: string; readonly serial?: string; readonly sizeBytes?: number } | undefined
+  /** How long one login may take, in whole seconds' worth of ms. Default 10 000. */
+  readonly loginTimeoutMs?: number | undefined
+}
+
+/** When enough paths are there. */
+export interface PathPolicy {
+  /** Return as soon as this many are usable. Default: all of them. */
+  readonly wanted?: number | undefined
+  /** With at least this many, do not wait for portals that do not answer. Default 1. */
+  readonly min?: number | undefined
+  /** How much longer than the first usable path a portal may take to answer. Default 500. */
+  readonly graceMs?: number | undefined
+  /** How long missing paths are still tried after the attach returned, while this process lives. Default 120 000. */
+  readonly lateMs?: number | undefined
+}
+
+/** One-way CHAP, and with `mutual` the target proves itself too. */
+export interface ChapRequest {
+  readonly username: string
+  readonly password: string | Secret
+  readonly mutual?: { readonly username: string; readonly password: string | Secret } | undefined
+}
+
+/** One portal through one interface: one session, one path. */
+export interface Endpoint {
+  readonly portal: Portal
+  readonly iface: string
+}
+
+/** One line per endpoint, for maps, ledgers and people. */
+export function endpointKey({ portal: at, iface }: Endpoint): string {
+  return `${formatPortal(at)} ${iface}`
+}
+
+/** A request whose every value has been checked, with defaults filled in. */
+export interface AttachWish {
+  readonly target: Iqn
+  readonly lun: number
+  readonly source:
+    | { readonly kind: 'given'; readonly portals: readonly Portal[] }
+    | { readonly kind: 'discovery'; readonly portal: Portal }
+    | { readonly kind: 'node-db' }
+  readonly ifaces: readonly string[] | undefined
+  readonly chap: Chap | undefined
+  readonly multipath: 'required' | 'preferred' | 'never'
+  readonly paths: {
+    readonly wanted: number | undefined
+    readonly min: number
+    readonly graceMs: number
+    readonly lateMs: number
+  }
+  readonly expected: { readonly wwid?: Wwid; readonly serial?: string; readonly sizeBytes?: number }
+  readonly loginTimeoutMs: number
+}
+
+const MAX_MS = 2 ** 31 - 1
+const MAX_PATHS = 64
+const MAX_SERIAL_CHARS = 252
+
+/** Checks where a LUN is. @throws {@link LunError} `INVALID_INPUT` naming the field */
+export function checkAddress(address: LunAddress): { readonly target: Iqn; readonly lun: number } {
+  return { target: iqn(address.target), lun: lunNumber(address.lun ?? 0) }
+}
+
+/** Checks everything before anything is touched. @throws {@link LunError} `INVALID_INPUT` naming the field */
+export function checkAttachRequest(request: AttachRequest): AttachWish {
+  const { paths = {}, expected = {} } = request
+  const min = integer(paths.min ?? 1, 'paths.min', 1, MAX_PATHS)
+  const wanted = paths.wanted === undefined ? undefined : integer(paths.wanted, 'paths.wanted', min, MAX_PATHS)
+  const multipath = request.multipath ?? 'required'
+  if (!['required', 'preferred', 'never'].includes(multipath)) {
+    throw invalid('multipath', multipath, 'is none of required, preferred, never')
+  }
+  if (multipath === 'never' && Math.max(min, wanted ?? 1) > 1) {
+    throw invalid('paths', wanted ?? min, 'is more than the one path there is without multipath')
+  }
+  return {
+    ...checkAddress(request),
+    source: checkSource(request),
+    ifaces: request.ifaces === undefined ? undefined : checkIfaces(request.ifaces),
+    chap: request.chap === undefined ? undefined : checkChap(wrapSecrets(request.chap)),
+    multipath,
+    paths: {
+      wanted,
+      min,
+      graceMs: integer(paths.graceMs ?? 500, 'paths.graceMs', 0, MAX_MS),
+      lateMs: integer(paths.lateMs ?? 120_000, 'paths.lateMs', 0, MAX_MS),
+    },
+    expected: checkExpected(expected),
+    loginTimeoutMs: integer(request.loginTimeoutMs ?? 10_000, 'loginTimeoutMs', 1000, MAX_MS),
+  }
+}
+
+function checkSource({ portals, discovery }: AttachRequest): AttachWish['source'] {
+  if (portals !== undefined && discovery !== undefined) {
+    throw invalid('discovery', discovery, 'contradicts portals: give one of them')
+  }
+  if (discovery !== undefined) return { kind: 'discovery', portal: portal(discovery, 'discovery') }
+  if (portals === undefined) return { kind: 'node-db' }
+  if (!Array.isArray(portals) || portals.length === 0) throw invalid('portals', portals, 'is not a list of portals')
+  if (portals.length > MAX_PATHS) throw invalid('portals', portals.length, `is more than ${MAX_PATHS}`)
+  const checked = portals.map((text, n) => portal(text, `portals[${n}]`))
+  const distinct = new Map(checked.map(at => [formatPortal(at), at]))
+  return { kind: 'given', portals: [...distinct.values()] }
+}
+
+function checkIfaces(names: readonly string[]): readonly string[] {
+  if (!Array.isArray(names) || names.length === 0) throw invalid('ifaces', names, 'is not a list of interfaces')
+  return [...new Set(names.map((name, n) => ifaceName(name, `ifaces[${n}]`)))]
+}
+
+function wrapSecrets({ username, password, mutual }: ChapRequest): Chap {
+  const wrap = (text: string | Secret): Secret => (text instanceof Secret ? text : new Secret(text))
+  return {
+    username,
+    password: wrap(password),
+    ...(mutual !== undefined && { mutual: { username: mutual.username, password: wrap(mutual.password) } }),
+  }
+}
+
+function checkExpected(expected: NonNullable<AttachRequest['expected']>): AttachWish['expected'] {
+  const { serial, sizeBytes } = expected
+  if (
+    serial !== undefined &&
+    (typeof serial !== 'string' || !/^[\x20-\x7e]+$/.test(serial) || serial.length > MAX_SERIAL_CHARS)
+  ) {
+    throw invalid('expected.serial', serial, 'is not a serial number')
+  }
+  return {
+    ...(expected.wwid !== undefined && { wwid: wwid(expected.wwid, 'expected.wwid') }),
+    ...(serial !== undefined && { serial }),
+    ...(sizeBytes !== undefined && { sizeBytes: integer(sizeBytes, 'expected.sizeBytes', 1, Number.MAX_SAFE_INTEGER) }),
+  }
+}

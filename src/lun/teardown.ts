@@ -1,0 +1,181 @@
+import { findMapByWwid } from '../block/block-device.ts'
+import { LunError } from '../core/error.ts'
+import type { FailedStep } from '../core/error-details.ts'
+import { formatHctl, type Hctl } from '../core/hctl.ts'
+import type { Iqn } from '../core/iqn.ts'
+import { wwid } from '../core/wwid.ts'
+import { collectFailures } from '../flow/collect.ts'
+import { retry } from '../flow/retry.ts'
+import { until } from '../flow/until.ts'
+import type { IscsiSession } from '../iscsi/session.ts'
+import type { Context } from './context.ts'
+import type { Operation } from './operation.ts'
+
+/** What is to go. */
+export interface Leftovers {
+  /** The map to flush. */
+  readonly map: { readonly name: string; readonly wwid: string } | undefined
+  /** The LUN's SCSI devices. */
+  readonly devices: readonly { readonly hctl: Hctl; readonly disk: string | undefined }[]
+  /** The entry of multipath's wwids file, if it is there. */
+  readonly wwidEntry: string | undefined
+  /** Sessions to log out, unless another LUN lives on them. */
+  readonly sessions: readonly IscsiSession[]
+  /** Paths of node records to delete, once no session needs them. */
+  readonly records: readonly string[]
+}
+
+export function isNothing({ map, devices, wwidEntry, sessions, records }: Leftovers): boolean {
+  return map === undefined && wwidEntry === undefined && [devices, sessions, records].every(list => list.length === 0)
+}
+
+/** Deadlines of the single steps; the kernel may take 30 s to let go of a device. */
+export interface TeardownTimes {
+  /** How long a map may stay busy: udev probing it, a Xen backend closing it. */
+  readonly busyMs: number
+  readonly removeMs: number
+}
+
+/**
+ * Flush, delete, forget, log out, in that order and never another: a logout below a map, or a delete below a dirty
+ * page, loses writes. A map that stays busy ends it before anything was changed; later failures are collected.
+ *
+ * @throws {@link LunError} `MAP_BUSY`, and what multipathd answers
+ */
+export async function tearDown(
+  context: Context,
+  operation: Pick<Operation, 'signal' | 'step' | 'target' | 'lun'>,
+  leftovers: Leftovers,
+  times: TeardownTimes
+): Promise<readonly FailedStep[]> {
+  const { map, devices } = leftovers
+  if (map !== undefined) await operation.step('flush', async () => await flush(context, operation, map, times))
+  return [
+    ...(await operation.step('delete', async () => await removeDevices(context, operation, devices, times))),
+    ...(await operation.step(
+      'logout',
+      async () =>
+        await collectFailures([['logout', async () => await logOut(context, operation, leftovers.sessions, times)]])
+    )),
+    ...(await operation.step('forget', async () => await forget(context, operation, leftovers))),
+  ]
+}
+
+async function flush(
+  { host, multipath }: Context,
+  { signal }: Pick<Operation, 'signal'>,
+  map: { readonly name: string; readonly wwid: string },
+  { busyMs, removeMs }: TeardownTimes
+): Promise<void> {
+  await retry(host.clock, async () => await multipath.flush(map.name, { signal }), {
+    codes: ['MAP_BUSY'],
+    withinMs: busyMs,
+    firstPauseMs: 50,
+    maxPauseMs: 500,
+    signal,
+  })
+  await until(host.clock, async () => (await findMapByWwid(host.files, map.wwid)) === undefined, {
+    awaited: `multipath map ${map.name} to go`,
+    timeoutMs: removeMs,
+    signal,
+  })
+}
+
+async function removeDevices(
+  { host, multipath, scsi }: Context,
+  { signal }: Pick<Operation, 'signal'>,
+  devices: Leftovers['devices'],
+  { removeMs }: TeardownTimes
+): Promise<readonly FailedStep[]> {
+  const failed = await Promise.all(
+    devices.map(
+      async ({ hctl, disk }) =>
+        await collectFailures([
+          [
+            `delete SCSI device ${formatHctl(hctl)}`,
+            async () => {
+              if (disk !== undefined) await host.files.sync(`/dev/${disk}`)
+              await scsi.remove(hctl, { timeoutMs: removeMs, signal })
+            },
+          ],
+        ])
+    )
+  )
+  const disks = new Set(devices.map(({ disk }) => disk))
+  const forgotten = async (): Promise<boolean> =>
+    !(await multipath.paths({ signal })).some(path => disks.has(path.device))
+  const waited = await collectFailures([
+    [
+      'multipathd forgets the paths',
+      async () => {
+        // Otherwise a late removal event hits the next device of that name.
+        if (disks.size === 0 || !(await multipath.isRunning({ signal }))) return
+        const awaited = `multipathd to forget ${[...disks].join(', ')}`
+        await until(host.clock, forgotten, { awaited, timeoutMs: removeMs, signal })
+      },
+    ],
+  ])
+  return [...failed.flat(), ...waited]
+}
+
+async function logOut(
+  context: Context,
+  { signal, target }: Pick<Operation, 'signal' | 'target'>,
+  sessions: readonly IscsiSession[],
+  { removeMs }: TeardownTimes
+): Promise<void> {
+  const { iscsiadm, scsi, host } = context
+  const idle: number[] = []
+  for (const session of sessions) {
+    if ((await scsi.devices(session)).length === 0) idle.push(session.sid)
+  }
+  if (idle.length === 0) return
+  const present = await iscsiadm.sessions({ target })
+  const isWhole = idle.length > 1 && present.every(session => idle.includes(session.sid))
+  if (isWhole) await iscsiadm.logout({ target }, { signal })
+  // iscsiadm may answer "nothing found" although sessions live on; only sysfs tells.
+  const left = await sidsLeft(context, target, idle)
+  await Promise.all(left.map(async sid => await iscsiadm.logoutSession(sid, { signal })))
+  await until(host.clock, async () => (await sidsLeft(context, target, idle)).length === 0, {
+    awaited: `sessions ${idle.join(', ')} of ${target} to end`,
+    timeoutMs: removeMs,
+    signal,
+  })
+}
+
+async function sidsLeft({ iscsiadm }: Context, target: Iqn, sids: readonly number[]): Promise<readonly number[]> {
+  return (await iscsiadm.sessions({ target })).map(({ sid }) => sid).filter(sid => sids.includes(sid))
+}
+
+async function forget(
+  context: Context,
+  { signal, target }: Pick<Operation, 'signal' | 'target'>,
+  { records, wwidEntry }: Leftovers
+): Promise<readonly FailedStep[]> {
+  const { nodeDb, multipath, iscsiadm } = context
+  const steps: [string, () => Promise<unknown>][] = []
+  if (wwidEntry !== undefined && (await multipath.wwids()).some(entry => entry === wwidEntry)) {
+    steps.push([
+      `remove ${wwidEntry} from multipath's wwids`,
+      async () => await multipath.removeWwid(wwid(wwidEntry), { signal }),
+    ])
+  }
+  const isInUse = (await iscsiadm.sessions({ target })).length > 0
+  for (const record of isInUse ? [] : records) {
+    steps.push([`delete node record ${record}`, async () => await nodeDb.remove(record, { signal })])
+  }
+  return await collectFailures(steps)
+}
+
+/** The error of an attach whose undoing failed too: what went wrong first is its cause. */
+export function notUndone(
+  error: unknown,
+  target: string,
+  lun: number,
+  steps: readonly FailedStep[]
+): LunError<'ATTACH_NOT_UNDONE'> {
+  const first = error instanceof Error ? error.message : String(error)
+  const left = steps.map(({ step, message }) => `${step}: ${message}`).join('; ')
+  const text = `${first}; and taking back LUN ${lun} of ${target} failed: ${left}`
+  return new LunError('ATTACH_NOT_UNDONE', text, { target, lun, steps }, { cause: error })
+}
