@@ -7,7 +7,7 @@ import { wwid } from '../core/wwid.ts'
  */
 export function toWwid(text: string | undefined): Wwid | undefined {
   if (text === undefined) return undefined
-  const [, kind, designator = ''] = /^(naa|eui|t10)\.(.+)$/s.exec(text) ?? []
+  const [, kind, designator = ''] = /^(naa|eui|t10)\.(.*)$/s.exec(text) ?? []
   const plain = designator.trim().replaceAll(/\s+/g, '_')
   const name = { naa: `3${plain}`, eui: `2${plain}`, t10: `1${plain}` }[kind ?? ''] ?? `8${text.trim()}`
   try {

@@ -18,9 +18,12 @@ export interface LatePaths {
 const FIRST_PAUSE_MS = 1000
 const MAX_PAUSE_MS = 5000
 
+// What may pass by itself: a portal that is down, a host too busy for its own deadlines. A refusal is final.
+const PASSING = ['ISCSI_PORTAL_UNREACHABLE', 'MULTIPATH_REQUIRED', 'TIMEOUT', 'LOCK_TIMEOUT'] as const
+
 /**
  * Goes on trying the paths that were missing when the attach returned, for `lateMs`: a portal that comes back gives its
- * path then. Only an unreachable portal is worth that; a refusal is final.
+ * path then.
  */
 export function startLatePaths(shared: PathContext, paths: readonly PathRun[], stopPaths: AbortController): LatePaths {
   const { context, wish, made } = shared
@@ -33,14 +36,10 @@ export function startLatePaths(shared: PathContext, paths: readonly PathRun[], s
       const { error } = run.outcome()
       if (error !== undefined) throw error
     }
-    if (!isLunError(first.outcome().error, 'ISCSI_PORTAL_UNREACHABLE')) return
-    const options = { codes: ['ISCSI_PORTAL_UNREACHABLE', 'LOCK_TIMEOUT'], firstPauseMs: FIRST_PAUSE_MS } as const
-    await retry(context.host.clock, again, {
-      ...options,
-      maxPauseMs: MAX_PAUSE_MS,
-      withinMs: wish.paths.lateMs,
-      signal,
-    })
+    const { error } = first.outcome()
+    if (!PASSING.some(code => isLunError(error, code))) return
+    const pauses = { firstPauseMs: FIRST_PAUSE_MS, maxPauseMs: MAX_PAUSE_MS }
+    await retry(context.host.clock, again, { codes: PASSING, ...pauses, withinMs: wish.paths.lateMs, signal })
   }
   const awaited = (): string => `late paths of LUN ${wish.lun} of ${wish.target}`
   const limits = { signal: stopPaths.signal, timeoutMs: wish.paths.lateMs, awaited }

@@ -18,7 +18,7 @@ const LUN_MS = 1500 // a LUN mapped on the array just now may take a moment
 const DISK_MS = 15_000
 const UDEV_MS = 30_000
 const ADD_PATH_MS = 2000
-const MAP_MS = 15_000
+const MAP_MS = 40_000 // a path may have to wait out multipathd's uev_wait_timeout of 30 s
 
 /** What the paths of one attach share. */
 export interface PathContext {
@@ -114,19 +114,21 @@ async function joinMap(shared: PathContext, disk: string, signal: AbortSignal): 
       signal,
     })
   }
-  const look = async (): Promise<boolean> => {
-    const map = await findMapOn(host.files, disk)
-    const found = multipathWwid(map)
-    if (map?.dm === undefined || found === undefined) return false
-    // multipathd reinstates the paths of a swapped LUN in the old map.
-    if (found !== wwid) throw mismatch(wish, map.dm.name, 'wwid', wwid, found)
-    const path = (await multipath.map(map.dm.name, { signal }))?.paths.find(({ device }) => device === disk)
-    return path?.dmState === 'active' && path.checkerState === 'ready'
-  }
   try {
-    await until(host.clock, look, { awaited: `multipathd to use ${disk}`, timeoutMs: MAP_MS, everyMs: 40, signal })
+    const awaited = `multipathd to map ${disk}`
+    const limits = { awaited, timeoutMs: MAP_MS, signal }
+    const map = await until(host.clock, async () => await findMapOn(host.files, disk), limits)
+    const found = multipathWwid(map)
+    // multipathd reinstates the paths of a swapped LUN in the old map.
+    if (found !== wwid) throw mismatch(wish, map.name, 'wwid', wwid, found ?? 'none')
+    const name = map.dm?.name ?? wwid
+    const isUsed = async (): Promise<boolean> => {
+      const path = (await multipath.map(name, { signal }))?.paths.find(({ device }) => device === disk)
+      return path?.dmState === 'active' && path.checkerState === 'ready'
+    }
+    await until(host.clock, isUsed, { ...limits, awaited: `multipathd to use ${disk}`, everyMs: 50 })
   } catch (error) {
-    throw isLunError(error, 'TIMEOUT') ? noMap(wwid, error.message) : error
+    throw isLunError(error, 'TIMEOUT') && !signal.aborted ? noMap(wwid, error.message) : error
   }
 }
 

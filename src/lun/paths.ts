@@ -40,7 +40,7 @@ export function startPath(shared: PathContext, endpoint: Endpoint, login: Login,
 }
 
 /** How long local work on a path may lag behind the first path that is up. */
-const LOCAL_WORK_MS = 10_000
+const LOCAL_WORK_MS = 15_000
 const LOOK_MS = 20
 
 /**

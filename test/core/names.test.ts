@@ -104,7 +104,8 @@ test.each([[-1], [16_384], [1.5], [Number.NaN], ['0']])('a LUN number is refused
 test('every check either brands a text or refuses it with INVALID_INPUT', () => {
   fc.assert(
     fc.property(fc.string({ unit: 'binary' }), text => {
-      for (const check of [iqn, portal, wwid]) refusal(() => check(text))
+      for (const check of [iqn, portal, wwid])
+        expect(refusal(() => check(text))).toMatch(/^(accepted|target|portal|wwid)$/)
     })
   )
 })
