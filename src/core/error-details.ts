@@ -48,7 +48,12 @@ export interface ErrorDetails {
   ISCSI_DB_BUSY: CommandFailure
   ISCSI_DB_BROKEN: CommandFailure
   ISCSI_AUTH_FAILED: { readonly target: string; readonly portal: string | undefined }
-  ISCSI_LOGIN_REJECTED: { readonly target: string; readonly portal: string | undefined; readonly exitCode: number }
+  ISCSI_LOGIN_REJECTED: {
+    readonly target: string
+    readonly portal: string | undefined
+    /** Undefined where the portal itself was asked. */
+    readonly exitCode: number | undefined
+  }
   ISCSI_PORTAL_UNREACHABLE: { readonly target: string | undefined; readonly portal: string | undefined }
   ISCSI_NO_RECORD: { readonly target: string; readonly portal: string | undefined }
   ISCSI_LOGOUT_FAILED: { readonly target: string; readonly sid: number }

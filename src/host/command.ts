@@ -22,9 +22,9 @@ export interface Command<T> {
   readonly decode: (result: CommandResult) => T
 }
 
-/** The argv for people. */
+/** The argv as one line, for people and for recordings. */
 export function describe(command: Pick<Command<unknown>, 'file' | 'args'>): string {
-  return [command.file, ...command.args].join(' ')
+  return [command.file, ...command.args].map(word => (/[\s"]|^$/.test(word) ? JSON.stringify(word) : word)).join(' ')
 }
 
 const STDERR_BYTES = 2048

@@ -7,6 +7,7 @@ import { type Context, createContext, targetLock } from './context.ts'
 import { detachLun } from './detach.ts'
 import { type LunDeviceNode, verifyDevice } from './device.ts'
 import { findEndpoints, liveSession } from './endpoints.ts'
+import { explainLoginFailure } from './explain.ts'
 import { startLatePaths } from './late.ts'
 import { startLogin } from './login.ts'
 import { createLunIdentity } from './lun-identity.ts'
@@ -130,14 +131,15 @@ async function establish(
   } catch (error) {
     stopPaths.abort(error)
     await Promise.all(paths.map(async path => await path.settled))
-    throw await undone(shared, error)
+    const [explained] = await Promise.all([explainLoginFailure(context, wish, endpoints, error), undo(shared, error)])
+    throw explained
   }
 }
 
 const UNDO_MS = 90_000 // the longest login on its way, the kernel's 30 s for a device, and some
 
-async function undone({ context, operation, made, identity }: PathContext, error: unknown): Promise<unknown> {
-  if (isUnchanged(made)) return error
+async function undo({ context, operation, made, identity }: PathContext, error: unknown): Promise<void> {
+  if (isUnchanged(made)) return
   const { target, lun } = operation
   const deadline = { timeoutMs: UNDO_MS, awaited: () => `the undoing of LUN ${lun} of ${target}` }
   const failed = await withDeadline(
@@ -150,7 +152,7 @@ async function undone({ context, operation, made, identity }: PathContext, error
           await takeBack(context, { target, lun, signal, step: async (_, task) => await task() }, made, identity.wwid)
       )
   )
-  return failed.length === 0 ? error : notUndone(error, target, lun, failed)
+  if (failed.length > 0) throw notUndone(error, target, lun, failed)
 }
 
 function toAttachment({ shared, node, paths, stopPaths }: Established, options: LunOptions): Attachment {
