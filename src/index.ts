@@ -33,10 +33,18 @@ export { createMultipathdSocket } from './host/multipathd-socket.ts'
 export { createNodeClock } from './host/node-clock.ts'
 export { createNodeFiles } from './host/node-files.ts'
 export { type Chap, type ChapCredentials, type ChapScope, chapSettings } from './iscsi/chap.ts'
-export type { DiscoverRequest } from './iscsi/discovery.ts'
 export { type IscsiExitName, iscsiExitName } from './iscsi/exit.ts'
-export type { Iface } from './iscsi/iface.parse.ts'
-export { createIscsiadm, type Iscsiadm, type LoginOptions, type RecordRequest } from './iscsi/iscsiadm.ts'
+export {
+  createIscsiadm,
+  type DiscoverRequest,
+  type Iface,
+  type Iscsiadm,
+  type LoginOptions,
+  type NodeConfig,
+  type RecordRequest,
+  type RecordSelector,
+  type TargetPortal,
+} from './iscsi/iscsiadm.ts'
 export {
   type BrokenRecord,
   createNodeDb,
@@ -50,9 +58,6 @@ export {
   type RecordLink,
   type RecordSettings,
 } from './iscsi/node-db.ts'
-export type { TargetPortal } from './iscsi/portals.parse.ts'
-export type { NodeConfig } from './iscsi/record.parse.ts'
-export type { RecordSelector } from './iscsi/record-selector.ts'
 export type { IscsiSession, SessionFilter } from './iscsi/session.ts'
 export { attachLun } from './lun/attach.ts'
 export type { Attachment } from './lun/attachment.ts'

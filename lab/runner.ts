@@ -1,0 +1,52 @@
+import { writeFile } from 'node:fs/promises'
+import { parseArgs } from 'node:util'
+import type { Report } from './report.ts'
+import { runScenarios } from './report.ts'
+import type { Scenario } from './scenario.ts'
+import { scenarios } from './scenarios/index.ts'
+import { createWorld } from './world/world.ts'
+
+const { values } = parseArgs({
+  options: { list: { type: 'boolean', default: false }, only: { type: 'string', multiple: true, default: [] } },
+})
+
+const listing = (shown: readonly Scenario[]): string => {
+  const width = Math.max(...shown.map(({ name }) => name.length))
+  return shown.map(({ name, about }) => `${name.padEnd(width)}  ${about}`).join('\n')
+}
+
+const matching = (wanted: string): readonly Scenario[] => {
+  const exact = scenarios.filter(({ name }) => name === wanted)
+  return exact.length > 0 ? exact : scenarios.filter(({ name }) => name.startsWith(wanted))
+}
+
+const select = (only: readonly string[]): readonly Scenario[] => {
+  if (only.length === 0) return scenarios
+  const chosen = new Set(only.flatMap(matching))
+  return scenarios.filter(scenario => chosen.has(scenario))
+}
+
+const runAll = async (selected: readonly Scenario[]): Promise<Report> => {
+  const report = await runScenarios(await createWorld(), selected)
+  await writeFile('/share/result.json', `${JSON.stringify(report, undefined, 2)}\n`)
+  return report
+}
+
+const main = async (): Promise<number> => {
+  const unknown = values.only.filter(wanted => matching(wanted).length === 0)
+  if (unknown.length > 0) {
+    console.error(`lab: no scenario ${unknown.join(', ')}; there are:\n${listing(scenarios)}`)
+    return 2
+  }
+  const selected = select(values.only)
+  if (values.list) {
+    console.log(listing(selected))
+    return 0
+  }
+  const { passed, failed } = await runAll(selected)
+  console.log(`${passed} passed, ${failed} failed`)
+  return failed === 0 && passed > 0 ? 0 : 1
+}
+
+// Not just an exit code: a scenario that timed out may still hold the process open.
+process.exit(await main())

@@ -1,0 +1,184 @@
+import assert from 'node:assert/strict'
+import { open } from 'node:fs/promises'
+import { isLunError } from 'xen-lun'
+import type { Scenario } from '../scenario.ts'
+import type { World } from '../world/world.ts'
+import { assertAttached, assertSameData, attach, presentLuns, rejection, target, timed } from './lun.ts'
+
+/** Duration of an attach and detach without faults, on a host where it has been done before. */
+async function healthyMs(world: World): Promise<number> {
+  await (await attach(world)).detach()
+  const { result, tookMs } = await timed(async () => await attach(world))
+  await result.detach()
+  await world.expectClean()
+  return tookMs
+}
+
+async function degraded(world: World, breakPortal: (portal: string) => Promise<void>): Promise<void> {
+  const [, broken] = world.san.portals
+  await presentLuns(world, 0)
+  const healthy = await healthyMs(world)
+  await breakPortal(broken)
+  const { result: lun, tookMs } = await timed(async () => await attach(world))
+  assert.ok(tookMs < 1.5 * healthy, `degraded attach took ${tookMs} ms, healthy ${healthy} ms`)
+  console.log(`     degraded ${Math.round(tookMs)} ms, healthy ${Math.round(healthy)} ms`)
+  assert.equal(lun.isDegraded, true)
+  assert.deepEqual(
+    lun.paths.map(path => path.state === 'up'),
+    [true, false]
+  )
+  await assertAttached(world, lun, 1)
+  await assertSameData(world, lun, 'v0')
+  await world.san.restorePortal(broken)
+  const all = await lun.allPaths()
+  assert.deepEqual(
+    all.map(path => path.state),
+    ['up', 'up']
+  )
+  await assertAttached(world, lun, 2)
+  await lun.detach()
+  await world.expectClean()
+}
+
+async function degradedDetach(world: World): Promise<void> {
+  const [, broken] = world.san.portals
+  await presentLuns(world, 0)
+  await world.san.cutPortal(broken)
+  const lun = await attach(world)
+  assert.equal(lun.isDegraded, true)
+  // The login to the dead portal is still on its way; detaching waits for its end and leaves nothing.
+  await lun.detach()
+  await world.expectClean()
+}
+
+async function failsFast(
+  world: World,
+  action: () => Promise<unknown>,
+  healthy: number
+): Promise<Error & { readonly code?: unknown }> {
+  const { result: error, tookMs } = await timed(async () => await rejection(action))
+  await world.expectClean()
+  assert.ok(tookMs < healthy + 5000, `failing took ${tookMs} ms, a healthy attach ${healthy} ms`)
+  return error
+}
+
+async function unknownTarget(world: World): Promise<void> {
+  await presentLuns(world, 0)
+  const healthy = await healthyMs(world)
+  const unknown = `${target}-unknown`
+  const error = await failsFast(world, async () => await attach(world, { target: unknown }), healthy)
+  assert.equal(error.code, 'ISCSI_LOGIN_REJECTED')
+  assert.match(error.message, /iqn\.2001-05\.com\.equallogic:0-8a0906-lab-unknown/)
+}
+
+async function absentLun(world: World): Promise<void> {
+  await presentLuns(world, 0)
+  const healthy = await healthyMs(world)
+  const error = await failsFast(world, async () => await attach(world, { lun: 7 }), healthy)
+  assert.ok(isLunError(error, 'LUN_NOT_FOUND'))
+  assert.deepEqual([error.details.target, error.details.lun], [target, 7])
+}
+
+async function wrongVolume(world: World): Promise<void> {
+  const luns = await presentLuns(world, 0, 1)
+  const expected = luns.get(1)?.wwid ?? ''
+  const error = await rejection(async () => await attach(world, { lun: 0, expected: { wwid: expected } }))
+  assert.ok(isLunError(error, 'LUN_MISMATCH'))
+  assert.deepEqual([error.details.expected, error.details.found], [expected, luns.get(0)?.wwid])
+  await world.expectClean()
+}
+
+async function aborted(world: World): Promise<void> {
+  await presentLuns(world, 0)
+  for (const step of ['records', 'login', 'paths', 'device'] as const) {
+    for (const type of ['start', 'end'] as const) {
+      const stop = new AbortController()
+      const reason = new Error(`stopped at ${type} of ${step}`)
+      const error = await rejection(
+        async () =>
+          await attach(
+            world,
+            {},
+            {
+              signal: stop.signal,
+              onEvent: event => {
+                if (event.type === type && event.step === step) stop.abort(reason)
+              },
+            }
+          )
+      )
+      assert.equal(error, reason)
+      await world.expectClean()
+    }
+  }
+}
+
+async function withoutMultipathd(world: World): Promise<void> {
+  const { multipathd } = world.daemons
+  await presentLuns(world, 0)
+  await multipathd.stop()
+  const error = await rejection(async () => await attach(world))
+  assert.ok(isLunError(error, 'MULTIPATHD_NOT_RUNNING'), error.stack)
+  await world.expectClean()
+  const warnings: string[] = []
+  const lun = await attach(
+    world,
+    { multipath: 'preferred' },
+    { onEvent: event => (event.type === 'warning' ? warnings.push(event.message) : undefined) }
+  )
+  assert.match(lun.device, /^\/dev\/sd[a-z]$/)
+  assert.deepEqual([lun.map, lun.paths.length, warnings.length], [undefined, 1, 1])
+  await assertSameData(world, lun, 'v0')
+  await lun.detach()
+  await multipathd.start()
+  await world.expectClean()
+}
+
+async function inUse(world: World): Promise<void> {
+  await presentLuns(world, 0)
+  const lun = await attach(world)
+  const file = await open(lun.device, 'r')
+  const error = await rejection(async () => await lun.detach({ busyMs: 300 }))
+  assert.ok(isLunError(error, 'LUN_IN_USE'))
+  assert.ok(
+    error.details.users.some(user => user.name.startsWith(`${process.pid} `)),
+    error.message
+  )
+  await assertAttached(world, lun, 2)
+  await file.close()
+  await lun.detach()
+  await world.expectClean()
+}
+
+export const faultScenarios: readonly Scenario[] = [
+  {
+    name: 'portal-black-holed',
+    about: 'One portal swallows packets: degraded within 1.5 times the healthy attach, the path joins later',
+    run: async world => await degraded(world, async portal => await world.san.cutPortal(portal)),
+  },
+  {
+    name: 'portal-refusing',
+    about: 'One portal refuses connections: degraded within 1.5 times the healthy attach, the path joins later',
+    run: async world => await degraded(world, async portal => await world.san.refusePortal(portal)),
+  },
+  {
+    name: 'detach-degraded',
+    about: 'Detach while the login to a dead portal is still on its way',
+    run: degradedDetach,
+  },
+  { name: 'target-unknown', about: 'A target nobody knows: named, within 5 s, nothing left', run: unknownTarget },
+  { name: 'lun-absent', about: 'A LUN that is not there: named, within 5 s, nothing left', run: absentLun },
+  { name: 'lun-mismatch', about: 'A LUN that is not the volume expected is refused, naming both', run: wrongVolume },
+  {
+    name: 'attach-aborted',
+    about: 'Aborted at every step: rejects with the reason, leaves nothing',
+    timeoutMs: 240_000,
+    run: aborted,
+  },
+  {
+    name: 'multipathd-down',
+    about: 'Without multipathd: an error at once, or one plain path where that will do',
+    run: withoutMultipathd,
+  },
+  { name: 'detach-in-use', about: 'A map somebody holds open is not detached, and the process is named', run: inUse },
+]

@@ -1,0 +1,154 @@
+import assert from 'node:assert/strict'
+import { chmod, copyFile } from 'node:fs/promises'
+import { createLocalHost, createXenstore, detachLun, isLunError, resizeLun } from 'xen-lun'
+import type { Scenario } from '../scenario.ts'
+import { until } from '../world/until.ts'
+import type { World } from '../world/world.ts'
+import { attach, presentLuns, rejection, target } from './lun.ts'
+
+const MIB = 1 << 20
+
+async function installScript(): Promise<void> {
+  await copyFile(new URL('../../dist/block-xen-lun.cjs', import.meta.url), '/etc/xen/scripts/block-xen-lun')
+  await chmod('/etc/xen/scripts/block-xen-lun', 0o755)
+}
+
+function disk({ san }: World, vdev: string, lun: number): string {
+  const portals = san.portals.map(portal => `portal=${portal}`).join(',')
+  return `vdev=${vdev},access=rw,script=block-xen-lun,target=iqn=${target},${portals},lun=${lun}`
+}
+
+async function lifecycle(world: World): Promise<void> {
+  const { guest } = world
+  await installScript()
+  const luns = await presentLuns(world, 0, 1)
+  await guest.create({ name: 'g1', disks: [disk(world, 'xvda', 0)] })
+  await guest.waitForBeat('v0')
+  const xenstore = createXenstore(createLocalHost())
+  const backend = `/local/domain/0/backend/vbd/${await guest.domid('g1')}/51712`
+  const [map] = (await world.snapshot()).maps
+  assert.equal(map?.uuid, `mpath-${luns.get(0)?.wwid}`)
+  assert.equal(map?.disks.length, 2)
+  assert.equal(await xenstore.read(`${backend}/physical-device-path`), `/dev/mapper/${map?.name}`)
+  assert.equal(await xenstore.read(`${backend}/hotplug-status`), 'connected')
+  assert.match(await xenstore.read(`${backend}/physical-device`), /^[0-9a-f]+:[0-9a-f]+$/)
+
+  // The guest's disk is not ours to detach, and the error says whose it is.
+  const refused = await rejection(async () => await detachLun({ target, lun: 0 }, { busyMs: 300 }))
+  assert.ok(isLunError(refused, 'LUN_IN_USE'), refused.stack)
+  assert.deepEqual(
+    refused.details.users.map(({ kind }) => kind),
+    ['xen-backend']
+  )
+
+  await guest.blockAttach('g1', disk(world, 'xvdb', 1))
+  await guest.waitForBeat('v1')
+  assert.equal((await world.snapshot()).sessions.length, 2)
+  await guest.blockDetach('g1', 'xvdb')
+  const after = await world.snapshot()
+  assert.deepEqual(
+    after.maps.map(({ uuid }) => uuid),
+    [`mpath-${luns.get(0)?.wwid}`]
+  )
+  await guest.waitForBeat('v0', { after: await guest.beat('v0') })
+  await guest.destroy('g1')
+  await world.expectClean()
+  for (const volume of ['v0', 'v1']) await guest.verifyLog(volume)
+}
+
+async function failedCreate(world: World): Promise<void> {
+  await installScript()
+  await presentLuns(world, 0)
+  const error = await rejection(async () => await world.guest.create({ name: 'g1', disks: [disk(world, 'xvda', 5)] }))
+  assert.match(error.message, /has no LUN 5/)
+  assert.equal(await world.guest.exists('g1'), false)
+  await world.expectClean()
+}
+
+async function pathCut(world: World): Promise<void> {
+  const { guest, san } = world
+  await presentLuns(world, 0)
+  const lun = await attach(world)
+  await guest.create({ name: 'g1', disks: [`phy:${lun.device},xvda,w`] })
+  await guest.waitForBeat('v0')
+  for (const portal of san.portals) {
+    const before = await guest.beat('v0')
+    await san.cutPortal(portal)
+    await guest.waitForBeat('v0', { after: before + 10 })
+    await waitForReadyPaths(world, 1)
+    const cut = await guest.beat('v0')
+    await guest.waitForBeat('v0', { after: cut + 10 })
+    await san.restorePortal(portal)
+    await waitForReadyPaths(world, 2)
+  }
+  await guest.destroy('g1')
+  const { beats } = await guest.verifyLog('v0')
+  console.log(`     ${beats} blocks written through two cuts, all of them there`)
+  await lun.detach()
+  await world.expectClean()
+}
+
+async function waitForReadyPaths(world: World, count: number): Promise<void> {
+  await until(
+    `${count} ready paths`,
+    async () => {
+      const paths = (await world.snapshot()).watched?.flatMap(map => map.paths) ?? []
+      return paths.filter(path => path.dmState === 'active' && path.checker === 'ready').length === count
+    },
+    { timeoutMs: 60_000, everyMs: 300 }
+  )
+}
+
+async function grow(world: World): Promise<void> {
+  const { guest, san } = world
+  await presentLuns(world, 0)
+  const lun = await attach(world)
+  await guest.create({ name: 'g1', disks: [`phy:${lun.device},xvda,w`] })
+  const before = await guest.waitForBeat('v0')
+  assert.equal((await resizeLun({ target })).outcome, 'unchanged')
+  await san.resizeVolume('v0', 96)
+  assert.deepEqual(await resizeLun({ target }), {
+    outcome: 'resized',
+    sizeBytes: 96 * MIB,
+    previousBytes: 64 * MIB,
+  })
+  const state = await world.snapshot()
+  assert.deepEqual(
+    [...state.maps, ...state.disks].map(({ sizeBytes }) => sizeBytes),
+    Array(3).fill(96 * MIB)
+  )
+  const xenstore = createXenstore(createLocalHost())
+  const key = `/local/domain/0/backend/vbd/${await guest.domid('g1')}/51712/sectors`
+  await until('the guest to see the new size', async () => (await xenstore.read(key)) === String((96 * MIB) / 512))
+  await guest.waitForBeat('v0', { after: before + 10 })
+  await guest.destroy('g1')
+  await guest.verifyLog('v0')
+  await lun.detach()
+  await world.expectClean()
+}
+
+export const guestScenarios: readonly Scenario[] = [
+  {
+    name: 'guest-script',
+    about: 'xl create, block-attach, block-detach and destroy of a PV guest through the block script',
+    timeoutMs: 300_000,
+    run: lifecycle,
+  },
+  {
+    name: 'guest-script-fails',
+    about: 'xl create prints why the script failed, and nothing is left',
+    run: failedCreate,
+  },
+  {
+    name: 'guest-path-cut',
+    about: 'Both paths cut in turn under a writing guest: its counter never stops, no byte is lost',
+    timeoutMs: 300_000,
+    run: pathCut,
+  },
+  {
+    name: 'guest-grow',
+    about: 'A LUN grows under a writing guest, which sees the new size',
+    timeoutMs: 240_000,
+    run: grow,
+  },
+]

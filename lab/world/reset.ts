@@ -1,0 +1,46 @@
+import { rm } from 'node:fs/promises'
+import { listNames } from './files.ts'
+import { tryRun } from './run.ts'
+import { databases, leftovers, snapshot } from './state.ts'
+import { until } from './until.ts'
+import type { World } from './world.ts'
+
+const destroyGuests = async ({ guest }: World): Promise<void> => {
+  for (const name of await guest.list()) await tryRun('xl', ['destroy', name])
+  // What a failed block-attach left for a guest that is gone.
+  for (const vbd of (await snapshot()).vbds) await tryRun('xenstore-rm', ['-t', vbd])
+}
+
+const removeMaps = async (): Promise<void> => {
+  for (const { name } of (await snapshot()).maps) {
+    // With I/O queued for ever neither a flush nor udev's probe of the map would end.
+    await tryRun('multipathd', ['disablequeueing', 'map', name])
+    const { exitCode } = await tryRun('multipath', ['-f', name], { timeoutMs: 20_000 })
+    if (exitCode !== 0) await tryRun('dmsetup', ['remove', '--force', '--retry', name], { timeoutMs: 20_000 })
+  }
+}
+
+const removeRecords = async (): Promise<void> => {
+  const directories = databases.flatMap(root => ['nodes', 'send_targets', 'ifaces'].map(name => `${root}/${name}`))
+  for (const directory of [...directories, '/run/xen-lun']) {
+    for (const name of listNames(directory)) await rm(`${directory}/${name}`, { recursive: true, force: true })
+  }
+  await rm('/etc/multipath/wwids', { force: true })
+}
+
+/** Brings host and SAN back to the state of the start, by force, whatever a scenario has left behind. */
+export const resetHost = async (world: World): Promise<void> => {
+  const { san, daemons } = world
+  for (const portal of san.portals) await san.restorePortal(portal)
+  await daemons.iscsid.start()
+  await daemons.multipathd.start()
+  await destroyGuests(world)
+  await removeMaps()
+  await tryRun('iscsiadm', ['--mode', 'session', '--logout'])
+  await san.reset()
+  await removeRecords()
+  const isClean = async (): Promise<boolean> => leftovers(await snapshot()).length === 0
+  await until('a clean host after the reset', isClean, { everyMs: 500 }).catch(async (error: unknown) => {
+    throw new Error(`${String(error)}; left over: ${leftovers(await snapshot()).join('; ')}`)
+  })
+}

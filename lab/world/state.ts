@@ -1,0 +1,137 @@
+import { AssertionError } from 'node:assert'
+import { listFiles, listNames, readText, resolveLink } from './files.ts'
+import type { WatchedMap } from './multipathd.ts'
+import { watchedMaps } from './multipathd.ts'
+import { tryRun } from './run.ts'
+
+export interface IscsiSession {
+  readonly id: number
+  readonly iqn: string
+  readonly portal: string
+  readonly iface: string
+  /** LOGGED_IN, FAILED or FREE. */
+  readonly state: string
+}
+
+/** A SCSI disk that comes from an iSCSI session. */
+export interface IscsiDisk {
+  readonly name: string
+  readonly sessionId: number
+  readonly lun: number
+  readonly wwid: string
+  readonly state: string
+  readonly sizeBytes: number
+}
+
+export interface DmMap {
+  readonly name: string
+  readonly uuid: string
+  readonly sizeBytes: number
+  /** Names of the disks below it, e.g. `sda`. */
+  readonly disks: readonly string[]
+}
+
+/** What the host holds now, read from where it is: sysfs, files, multipathd, xenstore. */
+export interface HostState {
+  readonly sessions: readonly IscsiSession[]
+  readonly disks: readonly IscsiDisk[]
+  readonly maps: readonly DmMap[]
+  /** What multipathd believes; undefined if it does not run. */
+  readonly watched: readonly WatchedMap[] | undefined
+  /** Files of the node database. */
+  readonly records: readonly string[]
+  /** Files of the database of SendTargets discoveries. */
+  readonly discoveries: readonly string[]
+  /** Files of interface records. */
+  readonly ifaces: readonly string[]
+  readonly wwids: readonly string[]
+  /** Files below /run/xen-lun. */
+  readonly ledger: readonly string[]
+  /** Backend directories in xenstore, e.g. `/local/domain/0/backend/vbd/1/51712`. */
+  readonly vbds: readonly string[]
+}
+
+/** Where open-iscsi keeps its records; Debian moved them from the second to the first after Debian 12. */
+export const databases = ['/var/lib/iscsi', '/etc/iscsi']
+
+const bytesPerSector = 512
+
+const listDatabase = (name: string): string[] => databases.flatMap(root => listFiles(`${root}/${name}`))
+
+const readSession = (name: string): IscsiSession => {
+  const session = `/sys/class/iscsi_session/${name}`
+  const id = Number(name.replace('session', ''))
+  const connection = `/sys/class/iscsi_connection/connection${id}:0`
+  const address = readText(`${connection}/persistent_address`)
+  const port = readText(`${connection}/persistent_port`)
+  return {
+    id,
+    iqn: readText(`${session}/targetname`),
+    portal: `${address}:${port}`,
+    iface: readText(`${session}/ifacename`),
+    state: readText(`${session}/state`),
+  }
+}
+
+const readDisk = (name: string): IscsiDisk[] => {
+  const device = resolveLink(`/sys/block/${name}/device`)
+  const match = /\/session(\d+)\/.*\/\d+:\d+:\d+:(\d+)$/.exec(device)
+  if (match === null) return []
+  return [
+    {
+      name,
+      sessionId: Number(match[1]),
+      lun: Number(match[2]),
+      wwid: readText(`${device}/wwid`).replace(/^naa\./, '3'),
+      state: readText(`${device}/state`),
+      sizeBytes: Number(readText(`/sys/block/${name}/size`)) * bytesPerSector,
+    },
+  ]
+}
+
+const readMap = (name: string): DmMap => ({
+  name: readText(`/sys/block/${name}/dm/name`),
+  uuid: readText(`/sys/block/${name}/dm/uuid`),
+  sizeBytes: Number(readText(`/sys/block/${name}/size`)) * bytesPerSector,
+  disks: listNames(`/sys/block/${name}/slaves`),
+})
+
+const readWwids = (): string[] => {
+  const lines = readText('/etc/multipath/wwids').split('\n')
+  return lines.filter(line => line !== '' && !line.startsWith('#')).map(line => line.replaceAll('/', ''))
+}
+
+const readVbds = async (): Promise<string[]> => {
+  const { stdout } = await tryRun('xenstore-ls', ['-f', '/local/domain/0/backend/vbd'])
+  return [...stdout.matchAll(/^(\/local\/domain\/0\/backend\/vbd\/\d+\/\d+) = /gm)].flatMap(match => match.slice(1))
+}
+
+export const snapshot = async (): Promise<HostState> => {
+  const blocks = listNames('/sys/block')
+  const [watched, vbds] = await Promise.all([watchedMaps(), readVbds()])
+  return {
+    sessions: listNames('/sys/class/iscsi_session').map(readSession),
+    disks: blocks.filter(name => name.startsWith('sd')).flatMap(readDisk),
+    maps: blocks.filter(name => name.startsWith('dm-')).map(readMap),
+    watched,
+    records: listDatabase('nodes'),
+    discoveries: listDatabase('send_targets'),
+    ifaces: listDatabase('ifaces'),
+    wwids: readWwids(),
+    ledger: listFiles('/run/xen-lun'),
+    vbds,
+  }
+}
+
+/** One line per thing that is there and would not be on a host where nothing is attached. */
+export const leftovers = (state: HostState): string[] =>
+  Object.entries(state).flatMap(([kind, found]: [string, readonly unknown[] | undefined]) =>
+    (found ?? []).map(item => `${kind}: ${typeof item === 'string' ? item : JSON.stringify(item)}`)
+  )
+
+/** Throws an error that lists everything that is left over. */
+export const expectClean = async (): Promise<void> => {
+  const found = leftovers(await snapshot())
+  if (found.length === 0) return
+  throw new AssertionError({ message: `left over:\n${found.map(line => `  ${line}`).join('\n')}` })
+}
