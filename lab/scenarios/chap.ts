@@ -41,7 +41,8 @@ async function bothWays(world: World): Promise<void> {
   await lun.detach()
   const impostor = { ...chap, mutual: { ...mutual, password: 'another-target-4' } }
   const error = await rejection(async () => await attach(world, { chap: impostor }))
-  assert.ok(isLunError(error, 'ISCSI_AUTH_FAILED'), error.stack)
+  assert.ok(isLunError(error, 'ISCSI_LOGIN_REJECTED'), error.stack)
+  assert.match(error.message, /did not prove itself by mutual CHAP/)
   await world.expectClean()
 }
 

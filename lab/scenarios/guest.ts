@@ -9,7 +9,7 @@ import { attach, presentLuns, rejection, target } from './lun.ts'
 const MIB = 1 << 20
 
 async function installScript(): Promise<void> {
-  await copyFile(new URL('../../dist/block-xen-lun.cjs', import.meta.url), '/etc/xen/scripts/block-xen-lun')
+  await copyFile(new URL('block-xen-lun.cjs', import.meta.resolve('xen-lun')), '/etc/xen/scripts/block-xen-lun')
   await chmod('/etc/xen/scripts/block-xen-lun', 0o755)
 }
 
@@ -65,25 +65,27 @@ async function failedCreate(world: World): Promise<void> {
   await world.expectClean()
 }
 
-async function pathCut(world: World): Promise<void> {
+async function cutAndGrow(world: World): Promise<void> {
   const { guest, san } = world
   await presentLuns(world, 0)
   const lun = await attach(world)
   await guest.create({ name: 'g1', disks: [`phy:${lun.device},xvda,w`] })
   await guest.waitForBeat('v0')
-  for (const portal of san.portals) {
-    const before = await guest.beat('v0')
-    await san.cutPortal(portal)
-    await guest.waitForBeat('v0', { after: before + 10 })
-    await waitForReadyPaths(world, 1)
-    const cut = await guest.beat('v0')
-    await guest.waitForBeat('v0', { after: cut + 10 })
-    await san.restorePortal(portal)
-    await waitForReadyPaths(world, 2)
-  }
+  const [cut] = san.portals
+  const before = await guest.beat('v0')
+  await san.cutPortal(cut)
+  await guest.waitForBeat('v0', { after: before + 5 })
+  await waitForReadyPaths(world, 1)
+  const refused = await rejection(async () => await resizeLun({ target }))
+  assert.ok(isLunError(refused, 'NO_PATHS'), refused.stack)
+  await guest.waitForBeat('v0', { after: (await guest.beat('v0')) + 5 })
+  await san.restorePortal(cut)
+  await waitForReadyPaths(world, 2)
+  await growUnder(world)
+  await guest.waitForBeat('v0', { after: (await guest.beat('v0')) + 5 })
   await guest.destroy('g1')
   const { beats } = await guest.verifyLog('v0')
-  console.log(`     ${beats} blocks written through two cuts, all of them there`)
+  console.log(`     ${beats} blocks written through a cut and a growth, all of them there`)
   await lun.detach()
   await world.expectClean()
 }
@@ -99,19 +101,12 @@ async function waitForReadyPaths(world: World, count: number): Promise<void> {
   )
 }
 
-async function grow(world: World): Promise<void> {
+async function growUnder(world: World): Promise<void> {
   const { guest, san } = world
-  await presentLuns(world, 0)
-  const lun = await attach(world)
-  await guest.create({ name: 'g1', disks: [`phy:${lun.device},xvda,w`] })
-  const before = await guest.waitForBeat('v0')
   assert.equal((await resizeLun({ target })).outcome, 'unchanged')
   await san.resizeVolume('v0', 96)
-  assert.deepEqual(await resizeLun({ target }), {
-    outcome: 'resized',
-    sizeBytes: 96 * MIB,
-    previousBytes: 64 * MIB,
-  })
+  const grown = { outcome: 'resized', sizeBytes: 96 * MIB, previousBytes: 64 * MIB }
+  assert.deepEqual(await resizeLun({ target }), grown)
   const state = await world.snapshot()
   assert.deepEqual(
     [...state.maps, ...state.disks].map(({ sizeBytes }) => sizeBytes),
@@ -120,11 +115,6 @@ async function grow(world: World): Promise<void> {
   const xenstore = createXenstore(createLocalHost())
   const key = `/local/domain/0/backend/vbd/${await guest.domid('g1')}/51712/sectors`
   await until('the guest to see the new size', async () => (await xenstore.read(key)) === String((96 * MIB) / 512))
-  await guest.waitForBeat('v0', { after: before + 10 })
-  await guest.destroy('g1')
-  await guest.verifyLog('v0')
-  await lun.detach()
-  await world.expectClean()
 }
 
 export const guestScenarios: readonly Scenario[] = [
@@ -140,15 +130,9 @@ export const guestScenarios: readonly Scenario[] = [
     run: failedCreate,
   },
   {
-    name: 'guest-path-cut',
-    about: 'Both paths cut in turn under a writing guest: its counter never stops, no byte is lost',
+    name: 'guest-cut-and-grow',
+    about: 'Under a writing guest a path is cut and comes back, and the LUN grows: no stop, no byte lost',
     timeoutMs: 300_000,
-    run: pathCut,
-  },
-  {
-    name: 'guest-grow',
-    about: 'A LUN grows under a writing guest, which sees the new size',
-    timeoutMs: 240_000,
-    run: grow,
+    run: cutAndGrow,
   },
 ]

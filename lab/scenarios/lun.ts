@@ -22,14 +22,22 @@ export async function attach(
   request: Partial<AttachRequest> = {},
   options: LunOptions = {}
 ): Promise<Attachment> {
-  const t: LunOptions['onEvent'] = e => {
-    console.log(`   ${e.elapsedMs} ${e.type} ${'step' in e ? e.step : ''} ${'path' in e ? JSON.stringify(e.path) : ''}`)
-    options.onEvent?.(e)
-  }
-  return await attachLun(
-    { target, portals: san.portals, ...request },
-    { timeoutMs: TIMEOUT_MS, ...options, onEvent: t }
-  )
+  return await attachLun({ target, portals: san.portals, ...request }, { timeoutMs: TIMEOUT_MS, ...options })
+}
+
+let healthy: Promise<number> | undefined
+
+/** Duration of an attach over two portals that both answer, on a host where it has been done before. */
+export async function healthyMs(world: World): Promise<number> {
+  healthy ??= (async () => {
+    await presentLuns(world, 0)
+    await (await attach(world)).detach()
+    const { result, tookMs } = await timed(async () => await attach(world))
+    await result.detach()
+    await world.san.reset()
+    return tookMs
+  })()
+  return await healthy
 }
 
 /** Runs `action` and says how long it took. */

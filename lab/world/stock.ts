@@ -6,22 +6,21 @@ import type { World } from './world.ts'
 
 export const iqn = 'iqn.2026-01.test.lab:stock'
 
-export const iscsiadm = (...args: readonly string[]): Promise<string> => run('iscsiadm', args)
+const iscsiadm = (...args: readonly string[]): Promise<string> => run('iscsiadm', args)
 
 /** iscsiadm on the records of the one target, `iqn`. */
-export const node = (...args: readonly string[]): Promise<string> =>
-  iscsiadm('--mode', 'node', '--targetname', iqn, ...args)
+const node = (...args: readonly string[]): Promise<string> => iscsiadm('--mode', 'node', '--targetname', iqn, ...args)
 
 const discoverydb = ['--mode', 'discoverydb', '--type', 'sendtargets', '--portal']
 
-export const discover = ({ san }: World): Promise<string> => iscsiadm(...discoverydb, san.portals[0], '--discover')
+const discover = ({ san }: World): Promise<string> => iscsiadm(...discoverydb, san.portals[0], '--discover')
 
 const readyPaths = async (world: World, wwid: string): Promise<number> => {
   const map = (await world.snapshot()).watched?.find(watched => watched.wwid === wwid)
   return map?.paths.filter(path => path.dmState === 'active' && path.checker === 'ready').length ?? 0
 }
 
-export const waitForPaths = (world: World, wwid: string, count: number): Promise<true> => {
+const waitForPaths = (world: World, wwid: string, count: number): Promise<true> => {
   const probe = async (): Promise<true | undefined> => ((await readyPaths(world, wwid)) === count ? true : undefined)
   return until(`${count} ready paths of ${wwid}`, probe, { timeoutMs: 120_000, everyMs: 300 })
 }
@@ -34,7 +33,7 @@ export const logIn = async (world: World, ...wwids: readonly string[]): Promise<
 }
 
 /** Removes the map, and multipathd's memory of it. */
-export const flush = async (wwid: string): Promise<void> => {
+const flush = async (wwid: string): Promise<void> => {
   // udev opens a map for a moment after its last writer has closed it, and the flush then finds it in use.
   const probe = async (): Promise<boolean> => (await tryRun('multipath', ['-f', wwid])).exitCode === 0
   await until(`the flush of ${wwid}`, probe, { timeoutMs: 20_000 })

@@ -127,6 +127,7 @@ async function establish(
     paths.push(...endpoints.map(endpoint => startPath(shared, endpoint, login, stopPaths.signal)))
     await operation.step('paths', async () => await waitForPaths(shared, paths))
     const node = await operation.step('device', async () => await verifyDevice(shared, paths))
+    operation.signal.throwIfAborted()
     return { shared, node, paths, stopPaths }
   } catch (error) {
     stopPaths.abort(error)

@@ -2,7 +2,7 @@ import { isLunError, LunError } from '../core/error.ts'
 import { createLocalHost } from '../host/local.ts'
 import { type Context, createContext, targetLock } from './context.ts'
 import { findLun } from './find-lun.ts'
-import { assertNotOpen, assertUnused, describeBusy } from './in-use.ts'
+import { assertUnused, describeBusy } from './in-use.ts'
 import { type LunOptions, OPERATION_TIMEOUT_MS, type Operation, runOperation } from './operation.ts'
 import { checkAddress, type LunAddress } from './request.ts'
 import { isNothing, tearDown } from './teardown.ts'
@@ -71,11 +71,13 @@ async function detachLocked(
   if (isNothing(leftovers)) return { outcome: 'already-detached', target, lun, wwid }
   const disks = found.disks.map(({ name }) => name)
   await operation.step('in-use', async () => {
-    // A path is held by its map, so where there is a map only the map's users count; a shared map stays.
-    if (found.map === undefined) {
-      await assertUnused(context, operation, disks, times.busyMs)
-      await assertNotOpen(context, operation, disks)
-    } else if (!found.isShared) await assertUnused(context, operation, [found.map.dm], times.busyMs)
+    // A path is held by its map, so where there is a map only the map's users count; a shared map stays. multipathd
+    // refuses to flush an open map, so only a plain disk needs a look at every process.
+    const { map } = found
+    if (map === undefined) await assertUnused(context, operation, disks, { busyMs: times.busyMs, withProcesses: true })
+    else if (!found.isShared) {
+      await assertUnused(context, operation, [map.dm], { busyMs: times.busyMs, withProcesses: false })
+    }
   })
   const failed = await tearDown(context, operation, leftovers, times).catch(async (error: unknown) => {
     throw isLunError(error, 'MAP_BUSY')

@@ -7,11 +7,14 @@ import type { Files } from '../host/files.ts'
 import type { Context } from './context.ts'
 import type { Operation } from './operation.ts'
 
+const UDEV = /^\d+ (?:\(udev-worker\)|systemd-udevd)$/
+
 type Place = Pick<Operation, 'signal' | 'target' | 'lun'>
 
 /**
- * Refuses while somebody uses one of the devices. Mounts, swap, holders and connected guests are final at once.
- * A Xen backend that is closing gets `busyMs`: toolstacks call `remove` before blkback has let go of the device.
+ * Refuses while somebody uses one of the devices. Mounts, swap, holders, connected guests and processes are final at
+ * once. What is letting go by itself gets `busyMs`: a Xen backend that is closing, since toolstacks call `remove` before
+ * blkback is done, and udev, which reads a device after each writer.
  *
  * @throws {@link LunError} `LUN_IN_USE` naming every user
  */
@@ -19,16 +22,18 @@ export async function assertUnused(
   { host }: Context,
   place: Place,
   names: readonly string[],
-  busyMs: number
+  { busyMs, withProcesses }: { readonly busyMs: number; readonly withProcesses: boolean }
 ): Promise<void> {
   let users: readonly DeviceUser[] = []
   const look = async (): Promise<boolean> => {
-    users = await usersOf(host.files, await devicesOf(host.files, names))
-    if (users.some(user => !isClosing(user))) throw inUse(place, users)
+    const devices = await devicesOf(host.files, names)
+    const processes = withProcesses ? await findProcesses(host.files, devices) : []
+    users = [...(await usersOf(host.files, devices)), ...processes]
+    if (users.some(user => !isPassing(user))) throw inUse(place, users)
     return users.length === 0
   }
   try {
-    await until(host.clock, look, { awaited: 'Xen backends to close', timeoutMs: busyMs, signal: place.signal })
+    await until(host.clock, look, { awaited: 'the device to be closed', timeoutMs: busyMs, signal: place.signal })
   } catch (error) {
     throw isLunError(error, 'TIMEOUT') ? inUse(place, users) : error
   }
@@ -50,13 +55,8 @@ export async function describeBusy(
   return inUse(place, users.length > 0 ? users : [unknown])
 }
 
-/** Refuses a plain disk that a process holds open; a map needs no such look, multipathd refuses to flush it. */
-export async function assertNotOpen({ host }: Context, place: Place, names: readonly string[]): Promise<void> {
-  const users = await findProcesses(host.files, await devicesOf(host.files, names))
-  if (users.length > 0) throw inUse(place, users)
-}
-
-function isClosing({ kind, state }: DeviceUser): boolean {
+function isPassing({ kind, state, name }: DeviceUser): boolean {
+  if (kind === 'process') return UDEV.test(name)
   return kind === 'xen-backend' && state !== undefined && state !== 'Connected'
 }
 

@@ -60,7 +60,7 @@ export async function startLogin(
       const look = async (): Promise<IscsiSession | undefined> => {
         const wasEnded = ended // read before sysfs, so that a session seen after the end still counts
         const session = liveSession(await sessions(), endpoint)
-        if (session === undefined && wasEnded !== undefined) throw loginError(target, endpoint, wasEnded.error)
+        if (session === undefined && wasEnded !== undefined) throw loginError(wish, endpoint, wasEnded.error)
         return session
       }
       const awaited = `a session with ${target} at ${formatPortal(endpoint.portal)}`
@@ -80,17 +80,22 @@ function shareLooks<T>(look: () => Promise<T>): () => Promise<T> {
   }
 }
 
-function loginError(target: string, { portal }: Endpoint, error: unknown): unknown {
+// A call for all portals fails with one code and names none; say which portal this is about.
+function loginError({ target, chap }: AttachWish, { portal }: Endpoint, error: unknown): unknown {
   const at = formatPortal(portal)
-  // A call for all portals fails with one code and names none; say which portal this is about.
   if (isLunError(error, 'ISCSI_AUTH_FAILED')) {
     return new LunError('ISCSI_AUTH_FAILED', `${at} refused the credentials for ${target}`, { target, portal: at })
   }
+  if (isLunError(error, 'ISCSI_LOGIN_REJECTED')) {
+    const { exitCode } = error.details
+    // iscsiadm has one exit code for both.
+    const doubt = chap?.mutual === undefined ? '' : ', or did not prove itself by mutual CHAP'
+    const message = `${at} refused the login to ${target}${doubt}`
+    return new LunError('ISCSI_LOGIN_REJECTED', message, { target, portal: at, exitCode })
+  }
   if (error === undefined || isLunError(error, 'ISCSI_PORTAL_UNREACHABLE')) {
-    return new LunError('ISCSI_PORTAL_UNREACHABLE', `${at} did not complete the login to ${target}`, {
-      target,
-      portal: at,
-    })
+    const message = `${at} did not complete the login to ${target}`
+    return new LunError('ISCSI_PORTAL_UNREACHABLE', message, { target, portal: at })
   }
   return error
 }
