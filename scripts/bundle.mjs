@@ -11,6 +11,8 @@ await build({
   platform: 'node',
   target: 'node20',
   format: 'cjs',
+  minifyWhitespace: true,
+  minifySyntax: true,
   legalComments: 'inline',
   logLevel: 'warning',
 })

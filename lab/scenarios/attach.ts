@@ -15,7 +15,7 @@ import {
 } from 'xen-lun'
 import type { Scenario } from '../scenario.ts'
 import type { World } from '../world/world.ts'
-import { assertAttached, assertSameData, attach, presentLuns, rejection, target } from './lun.ts'
+import { assertAttached, assertSameData, attach, noteHealthy, presentLuns, rejection, target, timed } from './lun.ts'
 
 async function discovery(world: World): Promise<void> {
   await presentLuns(world, 0)
@@ -64,7 +64,8 @@ async function twoPaths(world: World): Promise<void> {
 
 async function twice(world: World): Promise<void> {
   await presentLuns(world, 0)
-  const first = await attach(world)
+  const { result: first, tookMs } = await timed(async () => await attach(world))
+  noteHealthy(tookMs)
   const before = await world.snapshot()
   const second = await world.traceProcesses(async () => await attach(world))
   assert.equal(second.result.outcome, 'already-attached')

@@ -9,7 +9,7 @@ async function degraded(world: World, breakPortal: (portal: string) => Promise<v
   const healthy = await healthyMs(world)
   await presentLuns(world, 0)
   await breakPortal(broken)
-  const { result: lun, tookMs } = await timed(async () => await attach(world))
+  const { result: lun, tookMs } = await timed(async () => await attach(world, { loginTimeoutMs: 4000, paths: {} }))
   assert.ok(tookMs < 1.5 * healthy, `degraded attach took ${tookMs} ms, healthy ${healthy} ms`)
   console.log(`     degraded ${Math.round(tookMs)} ms, healthy ${Math.round(healthy)} ms`)
   assert.equal(lun.isDegraded, true)
@@ -34,7 +34,7 @@ async function degradedDetach(world: World): Promise<void> {
   const [, broken] = world.san.portals
   await presentLuns(world, 0)
   await world.san.cutPortal(broken)
-  const lun = await attach(world)
+  const lun = await attach(world, { loginTimeoutMs: 4000, paths: {} })
   assert.equal(lun.isDegraded, true)
   // The login to the dead portal is still on its way; detaching waits for its end and leaves nothing.
   await lun.detach()

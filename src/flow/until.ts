@@ -13,7 +13,7 @@ export interface UntilOptions extends OperationOptions {
 
 const EVERY_MS = 20
 // On a busy or slow host the looking must not starve what it looks for.
-const PAUSE_PER_LOOK = 3
+const PAUSE_PER_LOOK = 9
 
 /**
  * Looks until `look` answers something else than `undefined` or `false`, at least once even with no time left.

@@ -34,8 +34,8 @@ describe('until', () => {
       await clock.sleep(100)
       return false
     }
-    await expect(until(clock, slowLook, { awaited: 'x', timeoutMs: 1000, everyMs: 20 })).rejects.toThrow('timed out')
-    expect(looks).toBe(4)
+    await expect(until(clock, slowLook, { awaited: 'x', timeoutMs: 2000, everyMs: 20 })).rejects.toThrow('timed out')
+    expect(looks).toBe(3)
   })
 
   test('rejects with the reason of the signal', async () => {
