@@ -7,11 +7,11 @@ export interface UntilOptions extends OperationOptions {
   /** Completes the sentence "timed out waiting for …". */
   readonly awaited: string
   readonly timeoutMs: number
-  /** Least time between two looks. Default 20 ms. A look that is slow itself is repeated less often. */
+  /** Least time between two looks. Default 30 ms. A look that is slow itself is repeated less often. */
   readonly everyMs?: number
 }
 
-const EVERY_MS = 20
+const EVERY_MS = 30
 // On a busy or slow host the looking must not starve what it looks for.
 const PAUSE_PER_LOOK = 9
 

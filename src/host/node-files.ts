@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import { readdirSync, readFileSync, realpathSync } from 'node:fs'
 import * as fs from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import type { FileStat, Files } from './files.ts'
@@ -6,10 +7,10 @@ import type { FileStat, Files } from './files.ts'
 /** Files of this machine. */
 export function createNodeFiles(): Files {
   return {
-    read: async path => await unlessAbsent(fs.readFile(path, 'utf8'), undefined),
+    read: async path => await unlessAbsent(read(path), undefined),
     readAt,
-    list: async path => (await unlessAbsent(fs.readdir(path), [])).toSorted(byName),
-    realpath: async path => await unlessAbsent(fs.realpath(path), undefined),
+    list: async path => (await unlessAbsent(list(path), [])).toSorted(byName),
+    realpath: async path => await unlessAbsent(realpath(path), undefined),
     stat: async path => await unlessAbsent(fs.stat(path, { bigint: true }).then(toFileStat), undefined),
     write: async (path, text) => await unlessAbsent(writeInPlace(path, text), false),
     replace,
@@ -34,6 +35,22 @@ export function createNodeFiles(): Files {
 
 // ENODEV, ENXIO: a sysfs attribute or device node whose device went away after it was opened.
 const ABSENT = ['ENOENT', 'ENOTDIR', 'ENODEV', 'ENXIO']
+
+// sysfs and /run answer from memory, at once. Node's thread pool costs several times the read itself, and waiting for
+// devices reads a lot. Writes to sysfs do wait for hardware, and stay with the pool.
+const IN_MEMORY = /^\/(?:sys|run)\//
+
+async function read(path: string): Promise<string> {
+  return IN_MEMORY.test(path) ? readFileSync(path, 'utf8') : await fs.readFile(path, 'utf8')
+}
+
+async function list(path: string): Promise<readonly string[]> {
+  return IN_MEMORY.test(path) ? readdirSync(path) : await fs.readdir(path)
+}
+
+async function realpath(path: string): Promise<string> {
+  return IN_MEMORY.test(path) ? realpathSync.native(path) : await fs.realpath(path)
+}
 
 const byName = (a: string, b: string): number => (a < b ? -1 : 1)
 

@@ -41,7 +41,7 @@ export function startPath(shared: PathContext, endpoint: Endpoint, login: Login,
 
 /** How long local work on a path may lag behind the first path that is up. */
 const LOCAL_WORK_MS = 15_000
-const LOOK_MS = 20
+const LOOK_MS = 50
 
 /**
  * Waits until the paths are as the request wants them: `wanted` of them up; or at least `min`, and none left that
