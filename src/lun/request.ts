@@ -37,7 +37,7 @@ export interface AttachRequest extends LunAddress {
   readonly paths?: PathPolicy | undefined
   /** What the LUN must be; anything else is refused before it is handed over. */
   readonly expected?: { readonly wwid?: string; readonly serial?: string; readonly sizeBytes?: number } | undefined
-  /** How long one login may take, in whole seconds' worth of ms. Default 10 000. */
+  /** How long one login may take, rounded up to seconds. Default 5000: an unknown target takes as long as a dead portal. */
   readonly loginTimeoutMs?: number | undefined
 }
 
@@ -126,7 +126,7 @@ export function checkAttachRequest(request: AttachRequest): AttachWish {
       lateMs: integer(paths.lateMs ?? 120_000, 'paths.lateMs', 0, MAX_MS),
     },
     expected: checkExpected(expected),
-    loginTimeoutMs: integer(request.loginTimeoutMs ?? 10_000, 'loginTimeoutMs', 1000, MAX_MS),
+    loginTimeoutMs: integer(request.loginTimeoutMs ?? 5000, 'loginTimeoutMs', 1000, MAX_MS),
   }
 }
 

@@ -103,7 +103,7 @@ test('defaults: LUN 0, all paths wanted, one enough, a map required', () => {
     multipath: 'required',
     paths: { wanted: undefined, min: 1, graceMs: 500, lateMs: 120_000 },
     expected: {},
-    loginTimeoutMs: 10_000,
+    loginTimeoutMs: 5000,
   })
 })
 
