@@ -63,7 +63,6 @@ export function checkSettingValue(name: string, value: string | Secret, field: s
   // Whatever a secret setting holds is kept out of the message.
   const shown = isSecretSetting(name) || value instanceof Secret ? '***' : text
   if (typeof text !== 'string') throw invalid(field, shown, 'is not a text')
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is looked for
   if (/[\0\r\n]/.test(text)) throw invalid(field, shown, 'holds a line break or NUL')
   if (/^[ \t\v\f]|[ \t\v\f]$/.test(text)) throw invalid(field, shown, 'begins or ends with a blank')
   if (text === '<empty>') throw invalid(field, shown, 'is how open-iscsi prints no value')
