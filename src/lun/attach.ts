@@ -3,7 +3,7 @@ import { withDeadline } from '../flow/deadline.ts'
 import { createLocalHost } from '../host/local.ts'
 import { createAdmission } from './admission.ts'
 import type { Attachment } from './attachment.ts'
-import { type Context, createContext, targetLock } from './context.ts'
+import { type Context, createContext } from './context.ts'
 import { detachLun } from './detach.ts'
 import { type LunDeviceNode, verifyDevice } from './device.ts'
 import { findEndpoints, liveSession } from './endpoints.ts'
@@ -12,7 +12,7 @@ import { startLatePaths } from './late.ts'
 import { startLogin } from './login.ts'
 import { createLunIdentity } from './lun-identity.ts'
 import { createMade, isUnchanged, takeBack } from './made.ts'
-import { type LunOptions, OPERATION_TIMEOUT_MS, type Operation, runOperation } from './operation.ts'
+import { type LunOptions, type Operation, runOnTarget } from './operation.ts'
 import type { PathContext } from './path.ts'
 import { type PathRun, startPath, waitForPaths } from './paths.ts'
 import { ensureRecords } from './records.ts'
@@ -48,16 +48,9 @@ export async function attachLun(request: AttachRequest, options: LunOptions = {}
   const wish = checkAttachRequest(request)
   const context = createContext(options.host ?? createLocalHost())
   const { target, lun } = wish
-  const timeoutMs = options.timeoutMs ?? OPERATION_TIMEOUT_MS
   const place = { operation: 'attach', target, lun } as const
-  return await runOperation(context.host.clock, place, options, async operation => {
-    const established = await context.host.locks.withLock(
-      targetLock(target),
-      async () => await attachLocked(context, operation, wish),
-      { timeoutMs, signal: operation.signal }
-    )
-    return toAttachment(established, options)
-  })
+  const attach = async (operation: Operation): Promise<Established> => await attachLocked(context, operation, wish)
+  return toAttachment(await runOnTarget(context.host, place, options, attach), options)
 }
 
 /** An attach that succeeded, and the paths still on their way. */

@@ -25,8 +25,3 @@ export function createContext(host: Host): Context {
     ledger: createLedger(host.files),
   }
 }
-
-/** All operations on one target take turns: a login here must not meet a logout there. */
-export function targetLock(target: string): string {
-  return `target ${target}`
-}

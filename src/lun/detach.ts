@@ -1,9 +1,9 @@
 import { isLunError, LunError } from '../core/error.ts'
 import { createLocalHost } from '../host/local.ts'
-import { type Context, createContext, targetLock } from './context.ts'
+import { type Context, createContext } from './context.ts'
 import { findLun } from './find-lun.ts'
 import { assertUnused, describeBusy } from './in-use.ts'
-import { type LunOptions, OPERATION_TIMEOUT_MS, type Operation, runOperation } from './operation.ts'
+import { type LunOptions, OPERATION_TIMEOUT_MS, type Operation, runOnTarget } from './operation.ts'
 import { checkAddress, type LunAddress } from './request.ts'
 import { isNothing, tearDown } from './teardown.ts'
 
@@ -46,16 +46,12 @@ export async function detachLun(address: LunAddress, options: DetachOptions = {}
   const place = checkAddress(address)
   const context = createContext(options.host ?? createLocalHost())
   const { timeoutMs = OPERATION_TIMEOUT_MS, busyMs = BUSY_MS } = options
-  return await runOperation(
-    context.host.clock,
+  const times = { busyMs, removeMs: timeoutMs }
+  return await runOnTarget(
+    context.host,
     { operation: 'detach', ...place },
     options,
-    async operation =>
-      await context.host.locks.withLock(
-        targetLock(place.target),
-        async () => await detachLocked(context, operation, { busyMs, removeMs: timeoutMs }),
-        { timeoutMs, signal: operation.signal }
-      )
+    async operation => await detachLocked(context, operation, times)
   )
 }
 

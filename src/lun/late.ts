@@ -2,8 +2,8 @@ import { isLunError, LunError } from '../core/error.ts'
 import type { PathOutcome } from '../core/path-outcome.ts'
 import { withDeadline } from '../flow/deadline.ts'
 import { retry } from '../flow/retry.ts'
-import { targetLock } from './context.ts'
 import { startLogin } from './login.ts'
+import { targetLock } from './operation.ts'
 import type { PathContext } from './path.ts'
 import { type PathRun, startPath } from './paths.ts'
 
@@ -17,6 +17,7 @@ export interface LatePaths {
 
 const FIRST_PAUSE_MS = 1000
 const MAX_PAUSE_MS = 5000
+const LOCK_MS = 30_000
 
 // What may pass by itself: a portal that is down, a host too busy for its own deadlines. A refusal is final.
 const PASSING = ['ISCSI_PORTAL_UNREACHABLE', 'MULTIPATH_REQUIRED', 'TIMEOUT', 'LOCK_TIMEOUT'] as const
@@ -73,8 +74,6 @@ async function tryAgain(shared: PathContext, { endpoint }: PathRun, signal: Abor
   }
   return await context.host.locks.withLock(targetLock(wish.target), work, { timeoutMs: LOCK_MS, signal })
 }
-
-const LOCK_MS = 30_000
 
 function stopped(): LunError<'TIMEOUT'> {
   return new LunError('TIMEOUT', 'missing paths are no longer tried', { awaited: 'late paths', timeoutMs: 0 })

@@ -30,8 +30,27 @@ export interface Operation {
 
 export const OPERATION_TIMEOUT_MS = 30_000
 
+/** Runs `task` as one operation that has the target to itself: a login here must not meet a logout there. */
+export async function runOnTarget<T>(
+  { clock, locks }: Pick<Host, 'clock' | 'locks'>,
+  place: Parameters<typeof runOperation>[1],
+  options: LunOptions,
+  task: (operation: Operation) => Promise<T>
+): Promise<T> {
+  const { timeoutMs = OPERATION_TIMEOUT_MS } = options
+  return await runOperation(clock, place, options, async operation => {
+    const limits = { timeoutMs, signal: operation.signal }
+    return await locks.withLock(targetLock(place.target), async () => await task(operation), limits)
+  })
+}
+
+/** All operations on one target take turns. */
+export function targetLock(target: string): string {
+  return `target ${target}`
+}
+
 /** Runs `task` as one operation with a deadline, an end and events. */
-export async function runOperation<T>(
+async function runOperation<T>(
   clock: Clock,
   context: Pick<EventContext, 'operation'> & { readonly target: Iqn; readonly lun: number },
   { signal, timeoutMs = OPERATION_TIMEOUT_MS, onEvent }: Pick<LunOptions, 'signal' | 'timeoutMs' | 'onEvent'>,

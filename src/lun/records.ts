@@ -25,7 +25,8 @@ export async function ensureRecords(
   const { target } = wish
   const before = (await nodeDb.recordsOf(target)).records
   const missing = endpoints.filter(endpoint => findRecord(before, endpoint) === undefined)
-  await Promise.all(
+  // All of them end before anything else, so that after a failure or an abort those made are known.
+  const attempts = await Promise.allSettled(
     missing.map(async endpoint => {
       const tpgt = await tagFor(context, { signal }, wish, endpoint, endpoints)
       await iscsiadm.createRecord({ target, ...endpoint, tpgt }, { signal })
@@ -35,6 +36,8 @@ export async function ensureRecords(
   const created = now.filter(({ path }) => !before.some(record => record.path === path))
   made.records.push(...created.map(({ path }) => path))
   await ledger.note(target, { records: made.records })
+  const failed = attempts.find(attempt => attempt.status === 'rejected')
+  if (failed !== undefined) throw failed.reason
   await Promise.all(
     endpoints.map(async endpoint => {
       const record = findRecord(now, endpoint)

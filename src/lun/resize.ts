@@ -3,9 +3,9 @@ import { LunError } from '../core/error.ts'
 import { formatHctl } from '../core/hctl.ts'
 import { until } from '../flow/until.ts'
 import { createLocalHost } from '../host/local.ts'
-import { type Context, createContext, targetLock } from './context.ts'
+import { type Context, createContext } from './context.ts'
 import { describeLun, findDevices, type LunDescription, type LunDevice } from './find-lun.ts'
-import { type LunOptions, OPERATION_TIMEOUT_MS, type Operation, runOperation } from './operation.ts'
+import { type LunOptions, OPERATION_TIMEOUT_MS, type Operation, runOnTarget } from './operation.ts'
 import { checkAddress, type LunAddress } from './request.ts'
 
 /** What became of a LUN's size. */
@@ -36,19 +36,11 @@ export async function resizeLun(address: LunAddress, options: LunOptions = {}): 
   const place = checkAddress(address)
   const context = createContext(options.host ?? createLocalHost())
   const timeoutMs = options.timeoutMs ?? OPERATION_TIMEOUT_MS
-  return await runOperation(
-    context.host.clock,
+  return await runOnTarget(
+    context.host,
     { operation: 'resize', ...place },
     options,
-    async operation =>
-      await context.host.locks.withLock(
-        targetLock(place.target),
-        async () => await resizeLocked(context, operation, timeoutMs),
-        {
-          timeoutMs,
-          signal: operation.signal,
-        }
-      )
+    async operation => await resizeLocked(context, operation, timeoutMs)
   )
 }
 

@@ -37,7 +37,7 @@ export interface TeardownTimes {
 }
 
 /**
- * Flush, delete, forget, log out, in that order and never another: a logout below a map, or a delete below a dirty
+ * Flush, delete, log out, forget, in that order and never another: a logout below a map, or a delete below a dirty
  * page, loses writes. A map that stays busy ends it before anything was changed; later failures are collected.
  *
  * @throws {@link LunError} `MAP_BUSY`, and what multipathd answers
@@ -48,10 +48,10 @@ export async function tearDown(
   leftovers: Leftovers,
   times: TeardownTimes
 ): Promise<readonly FailedStep[]> {
-  const { map, devices } = leftovers
+  const { map } = leftovers
   if (map !== undefined) await operation.step('flush', async () => await flush(context, operation, map, times))
   return [
-    ...(await operation.step('delete', async () => await removeDevices(context, operation, devices, times))),
+    ...(await operation.step('delete', async () => await removeDevices(context, operation, leftovers, times))),
     ...(await operation.step(
       'logout',
       async () =>
@@ -84,7 +84,7 @@ async function flush(
 async function removeDevices(
   { host, multipath, scsi }: Context,
   { signal }: Pick<Operation, 'signal'>,
-  devices: Leftovers['devices'],
+  { devices, map }: Leftovers,
   { removeMs }: TeardownTimes
 ): Promise<readonly FailedStep[]> {
   const failed = await Promise.all(
@@ -94,7 +94,8 @@ async function removeDevices(
           [
             `delete SCSI device ${formatHctl(hctl)}`,
             async () => {
-              if (disk !== undefined) await host.files.sync(`/dev/${disk}`)
+              // What was written went through the map, if there was one; to sync a dead path would only fail.
+              if (disk !== undefined && map === undefined) await host.files.sync(`/dev/${disk}`)
               await scsi.remove(hctl, { timeoutMs: removeMs, signal })
             },
           ],
