@@ -54,7 +54,12 @@ export interface ErrorDetails {
     /** Undefined where the portal itself was asked. */
     readonly exitCode: number | undefined
   }
-  ISCSI_PORTAL_UNREACHABLE: { readonly target: string | undefined; readonly portal: string | undefined }
+  ISCSI_PORTAL_UNREACHABLE: {
+    readonly target: string | undefined
+    readonly portal: string | undefined
+    /** What iscsiadm called it, where it answered for this portal alone. */
+    readonly exitName?: string
+  }
   ISCSI_NO_RECORD: { readonly target: string; readonly portal: string | undefined }
   ISCSI_LOGOUT_FAILED: { readonly target: string; readonly sid: number }
   NODE_RECORD_BROKEN: { readonly path: string; readonly line: number; readonly reason: string }

@@ -38,6 +38,11 @@ export class LunError<C extends ErrorCode = ErrorCode> extends Error {
 /** `LunError` as a discriminated union, so that `switch (error.code)` narrows `error.details`. */
 export type AnyLunError = { [C in ErrorCode]: LunError<C> }[ErrorCode]
 
+/** A test for errors of any of `codes`. */
+export function hasCode(...codes: readonly ErrorCode[]): (error: unknown) => boolean {
+  return error => codes.some(code => isLunError(error, code))
+}
+
 /** Whether `value` is a {@link LunError} (of that code); works across duplicate copies of this package. */
 export function isLunError(value: unknown): value is AnyLunError
 export function isLunError<C extends ErrorCode>(value: unknown, code: C): value is LunError<C>

@@ -1,12 +1,11 @@
 import pRetry from 'p-retry'
-import { type ErrorCode, isLunError } from '../core/error.ts'
 import type { OperationOptions } from '../core/options.ts'
 import type { Clock } from '../host/clock.ts'
 
 /** When to try again. */
 export interface RetryOptions extends OperationOptions {
   /** Only these errors are worth another try; every other one is final. */
-  readonly codes: readonly ErrorCode[]
+  readonly isPassing: (error: unknown) => boolean
   /** No new try starts later than this after the first. */
   readonly withinMs: number
   /** Pause before the second try; it doubles each time. */
@@ -15,11 +14,11 @@ export interface RetryOptions extends OperationOptions {
   readonly maxPauseMs?: number
 }
 
-/** Runs `task` again while it fails with one of `codes` and there is time. Rejects with the last error. */
+/** Runs `task` again while its error is passing and there is time. Rejects with the last error. */
 export async function retry<T>(
   clock: Clock,
   task: () => Promise<T>,
-  { codes, withinMs, firstPauseMs, maxPauseMs = 2000, signal }: RetryOptions
+  { isPassing, withinMs, firstPauseMs, maxPauseMs = 2000, signal }: RetryOptions
 ): Promise<T> {
   const deadline = clock.now() + withinMs
   signal?.throwIfAborted()
@@ -34,7 +33,7 @@ export async function retry<T>(
       minTimeout: 0,
       // The pause is ours, so that it runs on the clock port.
       shouldRetry: async ({ error, attemptNumber }) => {
-        if (!codes.some(code => isLunError(error, code))) return false
+        if (!isPassing(error)) return false
         const pauseMs = Math.min(maxPauseMs, firstPauseMs * 2 ** (attemptNumber - 1))
         if (clock.now() + pauseMs > deadline) return false
         await clock.sleep(pauseMs, signal)

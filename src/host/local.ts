@@ -11,10 +11,11 @@ import { createNodeFiles } from './node-files.ts'
 export function createLocalHost(ports: Partial<Host> = {}): Host {
   const files = ports.files ?? createNodeFiles()
   const executor = ports.executor ?? logged(createMultipathdSocket(createExecaExecutor()))
+  const clock = ports.clock ?? createNodeClock()
   return {
     files,
     executor,
-    clock: ports.clock ?? createNodeClock(),
-    locks: ports.locks ?? queued(createFlock({ executor, files })),
+    clock,
+    locks: ports.locks ?? queued(createFlock({ executor, files }), clock),
   }
 }

@@ -1,9 +1,18 @@
-import { LunError } from '../core/error.ts'
+import { isLunError, LunError } from '../core/error.ts'
 import type { OperationOptions } from '../core/options.ts'
 import { formatPortal, type Portal, samePortal } from '../core/portal.ts'
 import { collectFailures } from '../flow/collect.ts'
+import { retry } from '../flow/retry.ts'
+import type { Command } from '../host/command.ts'
+import type { Host } from '../host/host.ts'
 import { type Chap, chapSettings } from './chap.ts'
-import { deleteDiscoveryRecord, discover, discoverByRecord, newDiscoveryRecord } from './discovery.commands.ts'
+import {
+  DISCOVERY_TIMEOUT_MS,
+  deleteDiscoveryRecord,
+  discover,
+  discoverByRecord,
+  newDiscoveryRecord,
+} from './discovery.commands.ts'
 import type { DiscoveryRecord, NodeDb } from './node-db.ts'
 import type { TargetPortal } from './portals.parse.ts'
 import type { Runner } from './runner.ts'
@@ -23,29 +32,56 @@ export interface DiscoverRequest {
   readonly timeoutMs?: number | undefined
 }
 
-interface DiscoveryTools {
+interface DiscoveryTools extends Pick<Host, 'clock' | 'locks'> {
   readonly nodeDb: NodeDb
   readonly runner: Runner
 }
 
+const CUT_MS = 3000 // less than iscsiadm itself tries a portal that refuses
+const FIRST_PAUSE_MS = 200
+
+/**
+ * One discovery at a time: all of a host's have the same initiator session id, and a target ends the older session of
+ * two that have (RFC 7143, session reinstatement). Seen with LIO: of two at once often both end with exit 11.
+ */
 export async function discoverPortals(
   tools: DiscoveryTools,
-  { portal, persistent = false, ifaces, chap, timeoutMs }: DiscoverRequest,
+  request: DiscoverRequest,
   options: OperationOptions = {}
 ): Promise<readonly TargetPortal[]> {
+  const ask = async (): Promise<readonly TargetPortal[]> => await askPortal(tools, request, options)
+  const { portal, timeoutMs = DISCOVERY_TIMEOUT_MS } = request
+  return await tools.locks.withLock(`discovery ${formatPortal(portal)}`, ask, { ...options, timeoutMs })
+}
+
+async function askPortal(
+  tools: DiscoveryTools,
+  { portal, persistent = false, ifaces, chap, timeoutMs }: DiscoverRequest,
+  options: OperationOptions
+): Promise<readonly TargetPortal[]> {
   const spec = { portal, ifaces, isPersistent: persistent, timeoutMs }
-  if (chap === undefined) return await tools.runner.abortable(discover(spec), options)
+  if (chap === undefined) return await run(tools, discover(spec), options)
   const settings = chapSettings(chap, 'discovery')
   const command = discoverByRecord(spec)
   const restore = await prepareRecord(tools, portal, settings, options)
   try {
-    const found = await tools.runner.abortable(command, options)
+    const found = await run(tools, command, options)
     if (!persistent) await restore()
     return found
   } catch (error) {
     await collectFailures([['restore the discovery record', restore]])
     throw error
   }
+}
+
+// Others on this host, who do not know our lock, may have cut the session.
+async function run<T>({ runner, clock }: DiscoveryTools, command: Command<T>, options: OperationOptions): Promise<T> {
+  return await retry(clock, async () => await runner.abortable(command, options), {
+    isPassing: error => isLunError(error, 'ISCSI_PORTAL_UNREACHABLE') && error.details.exitName === 'pduTimeout',
+    withinMs: CUT_MS,
+    firstPauseMs: FIRST_PAUSE_MS,
+    ...options,
+  })
 }
 
 // Credentials reach iscsiadm in the portal's discovery record only; afterwards it is gone, or what it was.

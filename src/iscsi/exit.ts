@@ -125,7 +125,7 @@ export function exitError(
       return new LunError(code, text, { target: name, portal: at, exitCode: result.exitCode })
     }
     case 'ISCSI_PORTAL_UNREACHABLE':
-      return new LunError(code, `${where} did not answer for ${name} (${exitName})`, { target, portal: at })
+      return new LunError(code, `${where} did not answer for ${name} (${exitName})`, { target, portal: at, exitName })
     case 'ISCSI_NO_RECORD':
       return new LunError(code, `there is no node record for ${name} at ${where}`, { target: name, portal: at })
     case 'ISCSI_LOGOUT_FAILED':

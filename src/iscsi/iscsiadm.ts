@@ -1,4 +1,6 @@
 import type { OperationOptions } from '../core/options.ts'
+import { formatPortal } from '../core/portal.ts'
+import { createTurns } from '../flow/turns.ts'
 import type { Host } from '../host/host.ts'
 import { createMissingRecord } from './create-record.ts'
 import { type DiscoverRequest, discoverPortals } from './discovery.ts'
@@ -112,21 +114,21 @@ export interface Iscsiadm extends Interfaces {
  * console.log(await iscsiadm.sessions({ target }))
  * ```
  */
-export function createIscsiadm(host: Pick<Host, 'executor' | 'files' | 'clock'>): Iscsiadm {
+export function createIscsiadm(host: Host): Iscsiadm {
   const { files } = host
   const runner = createRunner(host)
-  const tools = { runner, nodeDb: createNodeDb(host) }
-  // One after the other: each has to see the record the one before it made.
-  let creation: Promise<unknown> = Promise.resolve()
+  const tools = { ...host, runner, nodeDb: createNodeDb(host) }
+  // Records of one portal one after the other: each has to see the one before it.
+  const portals = createTurns()
 
   return {
     discover: async (request, options) => await discoverPortals(tools, request, options),
     nodes: async options => await runner.whole(node.listNodes(), options),
     showRecords: async (selector, options) => await runner.whole(node.showRecords(selector), options),
     createRecord: async ({ iface = DEFAULT_IFACE, ...record }, options) => {
-      const created = creation.then(async () => await createMissingRecord(tools, { ...record, iface }, options))
-      creation = created.catch(() => {})
-      return await created
+      const create = async (): Promise<'created' | 'exists'> =>
+        await createMissingRecord(tools, { ...record, iface }, options)
+      return await portals.take(`${record.target} ${formatPortal(record.portal)}`, create)
     },
     updateRecords: async (selector, settings, options) =>
       await runner.whole(node.updateRecords(selector, settings), options),

@@ -1,4 +1,4 @@
-import { isLunError } from '../core/error.ts'
+import { hasCode, isLunError } from '../core/error.ts'
 import type { OperationOptions } from '../core/options.ts'
 import { retry } from '../flow/retry.ts'
 import type { Clock } from '../host/clock.ts'
@@ -32,7 +32,7 @@ async function unlessBusy<T>(clock: Clock, task: () => Promise<T>, signal: Abort
   const start = clock.now()
   try {
     return await retry(clock, task, {
-      codes: ['ISCSI_DB_BUSY'],
+      isPassing: hasCode('ISCSI_DB_BUSY'),
       withinMs: BUSY_MS,
       firstPauseMs: FIRST_PAUSE_MS,
       signal,

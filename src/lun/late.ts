@@ -1,4 +1,4 @@
-import { isLunError, LunError } from '../core/error.ts'
+import { hasCode, LunError } from '../core/error.ts'
 import type { PathOutcome } from '../core/path-outcome.ts'
 import { withDeadline } from '../flow/deadline.ts'
 import { retry } from '../flow/retry.ts'
@@ -20,7 +20,7 @@ const MAX_PAUSE_MS = 5000
 const LOCK_MS = 30_000
 
 // What may pass by itself: a portal that is down, a host too busy for its own deadlines. A refusal is final.
-const PASSING = ['ISCSI_PORTAL_UNREACHABLE', 'MULTIPATH_REQUIRED', 'TIMEOUT', 'LOCK_TIMEOUT'] as const
+const isPassing = hasCode('ISCSI_PORTAL_UNREACHABLE', 'MULTIPATH_REQUIRED', 'TIMEOUT', 'LOCK_TIMEOUT')
 
 /**
  * Goes on trying the paths that were missing when the attach returned, for `lateMs`: a portal that comes back gives its
@@ -38,9 +38,9 @@ export function startLatePaths(shared: PathContext, paths: readonly PathRun[], s
       if (error !== undefined) throw error
     }
     const { error } = first.outcome()
-    if (!PASSING.some(code => isLunError(error, code))) return
+    if (!isPassing(error)) return
     const pauses = { firstPauseMs: FIRST_PAUSE_MS, maxPauseMs: MAX_PAUSE_MS }
-    await retry(context.host.clock, again, { codes: PASSING, ...pauses, withinMs: wish.paths.lateMs, signal })
+    await retry(context.host.clock, again, { isPassing, ...pauses, withinMs: wish.paths.lateMs, signal })
   }
   const awaited = (): string => `late paths of LUN ${wish.lun} of ${wish.target}`
   const limits = { signal: stopPaths.signal, timeoutMs: wish.paths.lateMs, awaited }

@@ -1,6 +1,6 @@
 import { findMapOn, multipathWwid, readBlockDevice } from '../block/block-device.ts'
 import { readUdevRecord } from '../block/udev.ts'
-import { isLunError, LunError } from '../core/error.ts'
+import { hasCode, isLunError, LunError } from '../core/error.ts'
 import { formatHctl, type Hctl } from '../core/hctl.ts'
 import type { PathOutcome } from '../core/path-outcome.ts'
 import { formatPortal } from '../core/portal.ts'
@@ -82,7 +82,7 @@ async function findDevice(
     throw new LunError('LUN_NOT_FOUND', message, { target: wish.target, lun: wish.lun, hctls: [formatHctl(hctl)] })
   }
   const found = await retry(host.clock, scan, {
-    codes: ['LUN_NOT_FOUND'],
+    isPassing: hasCode('LUN_NOT_FOUND'),
     withinMs: LUN_MS,
     firstPauseMs: 200,
     signal,
@@ -108,7 +108,7 @@ async function joinMap(shared: PathContext, disk: string, signal: AbortSignal): 
     made.joined.add(disk)
     await shared.admit(disk, signal)
     await retry(host.clock, async () => await multipath.addPath(disk, { signal }), {
-      codes: ['MULTIPATHD_REFUSED'],
+      isPassing: hasCode('MULTIPATHD_REFUSED'),
       withinMs: ADD_PATH_MS,
       firstPauseMs: 50,
       signal,

@@ -2,6 +2,7 @@ import { LunError } from '../core/error.ts'
 import { formatPortal, samePortal } from '../core/portal.ts'
 import type { Secret } from '../core/secret.ts'
 import { chapSettings } from '../iscsi/chap.ts'
+import type { TargetPortal } from '../iscsi/iscsiadm.ts'
 import type { NodeRecord } from '../iscsi/node-db.ts'
 import type { Context } from './context.ts'
 import type { Made } from './made.ts'
@@ -26,9 +27,10 @@ export async function ensureRecords(
   const before = (await nodeDb.recordsOf(target)).records
   const missing = endpoints.filter(endpoint => findRecord(before, endpoint) === undefined)
   // All of them end before anything else, so that after a failure or an abort those made are known.
+  const tagOf = createTags(context, { signal }, wish, endpoints)
   const attempts = await Promise.allSettled(
     missing.map(async endpoint => {
-      const tpgt = await tagFor(context, { signal }, wish, endpoint, endpoints)
+      const tpgt = await tagOf(endpoint)
       await iscsiadm.createRecord({ target, ...endpoint, tpgt }, { signal })
     })
   )
@@ -53,16 +55,20 @@ export async function ensureRecords(
  * open-iscsi keeps one record per portal unless it knows the portal group tag, so for a second interface it must; and
  * only the target can tell, since a wrong one fails the login.
  */
-async function tagFor(
+function createTags(
   { iscsiadm }: Context,
   { signal }: Pick<Operation, 'signal'>,
   { target }: AttachWish,
-  { portal }: Endpoint,
   endpoints: readonly Endpoint[]
-): Promise<number | undefined> {
-  if (endpoints.filter(other => samePortal(other.portal, portal)).length === 1) return undefined
-  const offers = await iscsiadm.discover({ portal }, { signal })
-  return offers.find(offer => offer.target === target && samePortal(offer.portal, portal))?.tpgt
+): (endpoint: Endpoint) => Promise<number | undefined> {
+  const asked = new Map<string, Promise<readonly TargetPortal[]>>()
+  return async ({ portal }) => {
+    if (endpoints.filter(other => samePortal(other.portal, portal)).length === 1) return undefined
+    const name = formatPortal(portal)
+    const offers = asked.get(name) ?? iscsiadm.discover({ portal }, { signal })
+    asked.set(name, offers)
+    return (await offers).find(offer => offer.target === target && samePortal(offer.portal, portal))?.tpgt
+  }
 }
 
 function findRecord(records: readonly NodeRecord[], { portal, iface }: Endpoint): NodeRecord | undefined {

@@ -1,5 +1,5 @@
 import { findMapByWwid } from '../block/block-device.ts'
-import { LunError } from '../core/error.ts'
+import { hasCode, LunError } from '../core/error.ts'
 import type { FailedStep } from '../core/error-details.ts'
 import { formatHctl, type Hctl } from '../core/hctl.ts'
 import type { Iqn } from '../core/iqn.ts'
@@ -68,7 +68,7 @@ async function flush(
   { busyMs, removeMs }: TeardownTimes
 ): Promise<void> {
   await retry(host.clock, async () => await multipath.flush(map.name, { signal }), {
-    codes: ['MAP_BUSY'],
+    isPassing: hasCode('MAP_BUSY'),
     withinMs: busyMs,
     firstPauseMs: 50,
     maxPauseMs: 500,

@@ -1,4 +1,4 @@
-import { isLunError } from '../core/error.ts'
+import { hasCode, isLunError } from '../core/error.ts'
 import type { OperationOptions } from '../core/options.ts'
 import { wwid as checkWwid } from '../core/wwid.ts'
 import { retry } from '../flow/retry.ts'
@@ -69,7 +69,7 @@ export interface Multipath {
 
 type Ask = <T>(command: Command<T>, options?: OperationOptions) => Promise<T>
 
-const PATIENCE = { codes: ['MULTIPATHD_TIMEOUT'], withinMs: 10_000, firstPauseMs: 100 } as const
+const PATIENCE = { isPassing: hasCode('MULTIPATHD_TIMEOUT'), withinMs: 10_000, firstPauseMs: 100 } as const
 
 /**
  * Talks to multipathd through `host.executor`.

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { LunError } from '../../src/core/error.ts'
+import { hasCode, LunError } from '../../src/core/error.ts'
 import { collectFailures } from '../../src/flow/collect.ts'
 import { withDeadline } from '../../src/flow/deadline.ts'
 import { queued } from '../../src/flow/queued-locks.ts'
@@ -9,7 +9,7 @@ import { createNodeClock } from '../../src/host/node-clock.ts'
 import { createFakeClock } from '../../src/testing/fake-clock.ts'
 
 const busy = (): LunError => new LunError('MAP_BUSY', 'busy', { map: 'a' })
-const RETRY = { codes: ['MAP_BUSY'], withinMs: 1000, firstPauseMs: 100 } as const
+const RETRY = { isPassing: hasCode('MAP_BUSY'), withinMs: 1000, firstPauseMs: 100 } as const
 
 describe('until', () => {
   test('looks at once and answers what it saw', async () => {
@@ -131,7 +131,7 @@ test('collectFailures goes on after a failure', async () => {
 
 test('an abort never lets two holders of one lock overlap', async () => {
   const clock = createNodeClock()
-  const locks = queued({ withLock: async (_name, task) => await task() })
+  const locks = queued({ withLock: async (_name, task) => await task() }, createNodeClock())
   const stop = new AbortController()
   let running = 0
   let most = 0

@@ -4,6 +4,7 @@ import { type ErrorCode, isLunError, type LunError } from '../../src/core/error.
 import { iqn } from '../../src/core/iqn.ts'
 import { parseCassette } from '../../src/testing/cassette.ts'
 import { createFakeClock } from '../../src/testing/fake-clock.ts'
+import { createFakeLocks } from '../../src/testing/fake-locks.ts'
 import { createMemoryFiles, type MemoryFiles } from '../../src/testing/memory-files.ts'
 import { createReplayExecutor, type ReplayExecutor } from '../../src/testing/replay.ts'
 
@@ -38,10 +39,11 @@ export interface TestHost {
   readonly executor: ReplayExecutor
   readonly files: MemoryFiles
   readonly clock: ReturnType<typeof createFakeClock>
+  readonly locks: ReturnType<typeof createFakeLocks>
 }
 
 export function testHost(executor: ReplayExecutor = replay(), files: Readonly<Record<string, string>> = {}): TestHost {
-  return { executor, files: createMemoryFiles({ files }), clock: createFakeClock() }
+  return { executor, files: createMemoryFiles({ files }), clock: createFakeClock(), locks: createFakeLocks() }
 }
 
 /** The error a call ends with. */

@@ -20,13 +20,13 @@ function client(
 }
 
 /** Answers one command after the other; what a command does to the files is up to `act`. */
-function scripted(answers: readonly Partial<CommandResult>[], act?: (args: string) => void) {
+function scripted(answers: readonly Partial<CommandResult>[], act?: (args: string) => unknown) {
   const queue = [...answers]
   const commands: { readonly command: Command<unknown>; readonly signal: AbortSignal | undefined }[] = []
   const executor: Executor = {
     exec: async (command, options) => {
       commands.push({ command, signal: options?.signal })
-      act?.(command.args.join(' '))
+      await act?.(command.args.join(' '))
       return { exitCode: 0, stdout: '', stderr: '', ...(queue.length > 1 ? queue.shift() : queue[0]) }
     },
   }
@@ -55,8 +55,25 @@ describe('discovery', () => {
   it('says why it failed', async () => {
     const { iscsiadm } = client('discovery')
     const refused = await failureOf(iscsiadm.discover({ portal: portal('10.0.1.1:3261') }), 'ISCSI_PORTAL_UNREACHABLE')
-    expect(refused.details).toEqual({ target: undefined, portal: '10.0.1.1:3261' })
+    expect(refused.details).toEqual({ target: undefined, portal: '10.0.1.1:3261', exitName: 'pduTimeout' })
     await failureOf(iscsiadm.discover({ portal: portal('10.0.9.1') }), 'ISCSID_NOT_RUNNING')
+  })
+
+  it('asks one portal one question at a time, and again when somebody else cut the session', async () => {
+    const { executor, calls } = scripted([{ exitCode: 11 }, { exitCode: 11 }, {}, {}])
+    const host = testHost()
+    const iscsiadm = createIscsiadm({ ...host, executor })
+    expect(await Promise.all([iscsiadm.discover({ portal: P1 }), iscsiadm.discover({ portal: P1 })])).toEqual([[], []])
+    expect(calls()).toHaveLength(4)
+    expect(host.locks.held).toEqual(['discovery 10.0.1.1:3260', 'discovery 10.0.1.1:3260'])
+  })
+
+  it('does not ask again a portal that was silent for long', async () => {
+    const host = testHost()
+    const { executor, calls } = scripted([{ exitCode: 11 }, {}], async () => await host.clock.sleep(5000))
+    const asked = createIscsiadm({ ...host, executor }).discover({ portal: P1 })
+    await failureOf(asked, 'ISCSI_PORTAL_UNREACHABLE')
+    expect(calls()).toHaveLength(1)
   })
 
   it('ends iscsiadm on an abort', async () => {
@@ -263,7 +280,7 @@ describe('login', () => {
     const auth = await failureOf(iscsiadm.login({ target: V3, portal: P1 }), 'ISCSI_AUTH_FAILED')
     expect(auth.message).toBe(`10.0.1.1:3260 refused the credentials for ${V3}`)
     const dead = await failureOf(iscsiadm.login({ target: V2, portal: portal('10.0.2.1') }), 'ISCSI_PORTAL_UNREACHABLE')
-    expect(dead.details).toEqual({ target: V2, portal: '10.0.2.1:3260' })
+    expect(dead.details).toEqual({ target: V2, portal: '10.0.2.1:3260', exitName: 'transportTimeout' })
   })
 
   it('is tried once: only a busy database is worth more', async () => {
