@@ -4,12 +4,12 @@ import { createLocalHost, createXenstore, detachLun, isLunError, resizeLun } fro
 import type { Scenario } from '../scenario.ts'
 import { until } from '../world/until.ts'
 import type { World } from '../world/world.ts'
-import { presentLuns, rejection, target } from './lun.ts'
+import { presentLuns, rejection, target, timed } from './lun.ts'
 
 const MIB = 1 << 20
 
 async function installScript(): Promise<void> {
-  await copyFile(new URL('block-xen-lun.cjs', import.meta.resolve('xen-lun')), '/etc/xen/scripts/block-xen-lun')
+  await copyFile('/project/dist/block-xen-lun.cjs', '/etc/xen/scripts/block-xen-lun')
   await chmod('/etc/xen/scripts/block-xen-lun', 0o755)
 }
 
@@ -22,18 +22,26 @@ async function lifecycle(world: World): Promise<void> {
   const { guest } = world
   await installScript()
   const luns = await presentLuns(world, 0, 1)
-  await guest.create({ name: 'g1', disks: [disk(world, 'xvda', 0)] })
-  await guest.waitForBeat('v0')
-  await assertHandedOver(world, luns.get(0)?.wwid ?? '')
-  await assertNotDetachable()
-  await cutPath(world)
-  await grow(world)
-  await secondDisk(world, luns.get(0)?.wwid ?? '')
-  await guest.destroy('g1')
+  const wwid = luns.get(0)?.wwid ?? ''
+  await phase('create', async () => await guest.create({ name: 'g1', disks: [disk(world, 'xvda', 0)] }))
+  await phase('boot', async () => await guest.waitForBeat('v0'))
+  await phase('hand-over', async () => await assertHandedOver(world, wwid))
+  await phase('refuse to detach', assertNotDetachable)
+  await phase('cut and restore a path', async () => await cutPath(world))
+  await phase('grow', async () => await grow(world))
+  await phase('second disk', async () => await secondDisk(world))
+  await phase('disk that is not there', async () => await missingDisk(world, wwid))
+  await phase('destroy', async () => await guest.destroy('g1'))
   await world.expectClean()
   const { beats } = await guest.verifyLog('v0')
   await guest.verifyLog('v1')
   console.log(`     ${beats} blocks written through a cut and a growth, all of them there`)
+}
+
+/** For the console log: where the time of this long scenario goes. */
+async function phase(name: string, work: () => Promise<unknown>): Promise<void> {
+  const { tookMs } = await timed(work)
+  console.error(`LAB: guest: ${name}: ${(tookMs / 1000).toFixed(1)} s`)
 }
 
 /** The backend names the map of the LUN, and the map has both paths. */
@@ -95,13 +103,18 @@ async function grow(world: World): Promise<void> {
   await guest.waitForBeat('v0', { after: (await guest.beat('v0')) + 5 })
 }
 
-/** A second disk comes and goes; one whose LUN does not exist fails with the reason and leaves nothing. */
-async function secondDisk(world: World, firstWwid: string): Promise<void> {
+/** A second disk comes and goes. */
+async function secondDisk(world: World): Promise<void> {
   const { guest } = world
   await guest.blockAttach('g1', disk(world, 'xvdb', 1))
   await guest.waitForBeat('v1')
   assert.equal((await world.snapshot()).sessions.length, 2)
   await guest.blockDetach('g1', 'xvdb')
+}
+
+/** A disk whose LUN does not exist fails with the reason, leaves nothing, and the guest works on. */
+async function missingDisk(world: World, firstWwid: string): Promise<void> {
+  const { guest } = world
   const error = await rejection(async () => await guest.blockAttach('g1', disk(world, 'xvdc', 5)))
   assert.match(error.message, /has no LUN 5/)
   await guest.blockDetach('g1', 'xvdc')

@@ -2,7 +2,7 @@ import { AssertionError } from 'node:assert'
 import { listFiles, listNames, readText, resolveLink } from './files.ts'
 import type { WatchedMap } from './multipathd.ts'
 import { watchedMaps } from './multipathd.ts'
-import { tryRun } from './run.ts'
+import { listNodes } from './xenstore.ts'
 
 export interface IscsiSession {
   readonly id: number
@@ -101,9 +101,12 @@ const readWwids = (): string[] => {
   return lines.filter(line => line !== '' && !line.startsWith('#')).map(line => line.replaceAll('/', ''))
 }
 
+const backends = '/local/domain/0/backend/vbd'
+
 const readVbds = async (): Promise<string[]> => {
-  const { stdout } = await tryRun('xenstore-ls', ['-f', '/local/domain/0/backend/vbd'])
-  return [...stdout.matchAll(/^(\/local\/domain\/0\/backend\/vbd\/\d+\/\d+) = /gm)].flatMap(match => match.slice(1))
+  const domains = (await listNodes(backends)).map(domid => `${backends}/${domid}`)
+  const devices = await Promise.all(domains.map(async path => (await listNodes(path)).map(name => `${path}/${name}`)))
+  return devices.flat()
 }
 
 export const snapshot = async (): Promise<HostState> => {

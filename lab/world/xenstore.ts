@@ -1,0 +1,23 @@
+import { ask } from './socket.ts'
+
+const socket = '/run/xenstored/socket'
+
+// xen/include/public/io/xs_wire.h: four words (type, request, transaction, length of what follows), little-endian.
+const headBytes = 16
+const lengthAt = 12
+const directory = 1
+
+/** Names below a path of xenstore; none if it is not there. */
+export const listNodes = async (path: string): Promise<string[]> => {
+  const body = Buffer.from(`${path}\0`)
+  const head = Buffer.alloc(headBytes)
+  head.writeUInt32LE(directory, 0)
+  head.writeUInt32LE(body.length, lengthAt)
+  const framing = { headBytes, bodyBytes: (answer: Buffer) => answer.readUInt32LE(lengthAt) }
+  const answer = await ask(socket, Buffer.concat([head, body]), framing)
+  if (answer === undefined) throw new Error('xenstored does not listen')
+  const text = answer.toString('utf8', headBytes)
+  if (answer.readUInt32LE(0) === directory) return text.split('\0').filter(name => name !== '')
+  if (text === 'ENOENT\0') return []
+  throw new Error(`xenstored: ${path}: ${text}`)
+}
