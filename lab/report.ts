@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { inspect } from 'node:util'
-import type { Scenario } from './scenario.ts'
+import type { Scenario } from '../test/scenarios/scenario.ts'
 import { diagnose } from './world/diagnosis.ts'
 import { resetHost } from './world/reset.ts'
 import type { World } from './world/world.ts'
@@ -43,7 +43,7 @@ const attempt = async (work: () => Promise<void>): Promise<string | undefined> =
   }
 }
 
-const runScenario = async (world: World, scenario: Scenario): Promise<ScenarioResult> => {
+const runScenario = async (world: World, scenario: Scenario<World>): Promise<ScenarioResult> => {
   const { name, timeoutMs = defaultTimeoutMs } = scenario
   console.error(`LAB: scenario ${name}`)
   const start = performance.now()
@@ -62,7 +62,7 @@ const runScenario = async (world: World, scenario: Scenario): Promise<ScenarioRe
 }
 
 /** Runs all in this order; a failed one is followed by a reset by force, so that it does not spoil the next. */
-export const runScenarios = async (world: World, scenarios: readonly Scenario[]): Promise<Report> => {
+export const runScenarios = async (world: World, scenarios: readonly Scenario<World>[]): Promise<Report> => {
   const results: ScenarioResult[] = []
   for (const scenario of scenarios) {
     const result = await runScenario(world, scenario)

@@ -1,32 +1,32 @@
 import { writeFile } from 'node:fs/promises'
 import { parseArgs } from 'node:util'
+import type { Scenario } from '../test/scenarios/scenario.ts'
 import type { Report } from './report.ts'
 import { runScenarios } from './report.ts'
-import type { Scenario } from './scenario.ts'
 import { scenarios } from './scenarios/index.ts'
-import { createWorld } from './world/world.ts'
+import { createWorld, type World } from './world/world.ts'
 
 const { values } = parseArgs({
   options: { list: { type: 'boolean', default: false }, only: { type: 'string', multiple: true, default: [] } },
 })
 
-const listing = (shown: readonly Scenario[]): string => {
+const listing = (shown: readonly Scenario<World>[]): string => {
   const width = Math.max(...shown.map(({ name }) => name.length))
   return shown.map(({ name, about }) => `${name.padEnd(width)}  ${about}`).join('\n')
 }
 
-const matching = (wanted: string): readonly Scenario[] => {
+const matching = (wanted: string): readonly Scenario<World>[] => {
   const exact = scenarios.filter(({ name }) => name === wanted)
   return exact.length > 0 ? exact : scenarios.filter(({ name }) => name.startsWith(wanted))
 }
 
-const select = (only: readonly string[]): readonly Scenario[] => {
+const select = (only: readonly string[]): readonly Scenario<World>[] => {
   if (only.length === 0) return scenarios
   const chosen = new Set(only.flatMap(matching))
   return scenarios.filter(scenario => chosen.has(scenario))
 }
 
-const runAll = async (selected: readonly Scenario[]): Promise<Report> => {
+const runAll = async (selected: readonly Scenario<World>[]): Promise<Report> => {
   const report = await runScenarios(await createWorld(), selected)
   await writeFile('/share/result.json', `${JSON.stringify(report, undefined, 2)}\n`)
   return report

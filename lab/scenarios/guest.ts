@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict'
 import { chmod, copyFile } from 'node:fs/promises'
-import { createLocalHost, createXenstore, detachLun, isLunError, resizeLun } from 'xen-lun'
-import type { Scenario } from '../scenario.ts'
+import { createXenstore, detachLun, isLunError, resizeLun } from 'xen-lun'
+import { presentLuns, rejection, target, timed } from '../../test/scenarios/lun.ts'
+import type { Scenario } from '../../test/scenarios/scenario.ts'
 import { until } from '../world/until.ts'
 import type { World } from '../world/world.ts'
-import { presentLuns, rejection, target, timed } from './lun.ts'
 
 const MIB = 1 << 20
 
@@ -23,15 +23,15 @@ async function lifecycle(world: World): Promise<void> {
   await installScript()
   const luns = await presentLuns(world, 0, 1)
   const wwid = luns.get(0)?.wwid ?? ''
-  await phase('create', async () => await guest.create({ name: 'g1', disks: [disk(world, 'xvda', 0)] }))
-  await phase('boot', async () => await guest.waitForBeat('v0'))
-  await phase('hand-over', async () => await assertHandedOver(world, wwid))
-  await phase('refuse to detach', assertNotDetachable)
-  await phase('cut and restore a path', async () => await cutPath(world))
-  await phase('grow', async () => await grow(world))
-  await phase('second disk', async () => await secondDisk(world))
-  await phase('disk that is not there', async () => await missingDisk(world, wwid))
-  await phase('destroy', async () => await guest.destroy('g1'))
+  await phase(world, 'create', async () => await guest.create({ name: 'g1', disks: [disk(world, 'xvda', 0)] }))
+  await phase(world, 'boot', async () => await guest.waitForBeat('v0'))
+  await phase(world, 'hand-over', async () => await assertHandedOver(world, wwid))
+  await phase(world, 'refuse to detach', async () => await assertNotDetachable(world))
+  await phase(world, 'cut and restore a path', async () => await cutPath(world))
+  await phase(world, 'grow', async () => await grow(world))
+  await phase(world, 'second disk', async () => await secondDisk(world))
+  await phase(world, 'disk that is not there', async () => await missingDisk(world, wwid))
+  await phase(world, 'destroy', async () => await guest.destroy('g1'))
   await world.expectClean()
   const { beats } = await guest.verifyLog('v0')
   await guest.verifyLog('v1')
@@ -39,8 +39,8 @@ async function lifecycle(world: World): Promise<void> {
 }
 
 /** For the console log: where the time of this long scenario goes. */
-async function phase(name: string, work: () => Promise<unknown>): Promise<void> {
-  const { tookMs } = await timed(work)
+async function phase(world: World, name: string, work: () => Promise<unknown>): Promise<void> {
+  const { tookMs } = await timed(world, work)
   console.error(`LAB: guest: ${name}: ${(tookMs / 1000).toFixed(1)} s`)
 }
 
@@ -49,7 +49,7 @@ async function assertHandedOver(world: World, wwid: string): Promise<void> {
   const [map] = (await world.snapshot()).maps
   assert.equal(map?.uuid, `mpath-${wwid}`)
   assert.equal(map?.disks.length, 2)
-  const xenstore = createXenstore(createLocalHost())
+  const xenstore = createXenstore(world.host)
   const backend = await backendOf(world)
   assert.equal(await xenstore.read(`${backend}/physical-device-path`), `/dev/mapper/${map?.name}`)
   assert.equal(await xenstore.read(`${backend}/hotplug-status`), 'connected')
@@ -61,8 +61,8 @@ async function backendOf({ guest }: World): Promise<string> {
 }
 
 /** The guest's disk is not ours to detach, and the error says whose it is. */
-async function assertNotDetachable(): Promise<void> {
-  const refused = await rejection(async () => await detachLun({ target, lun: 0 }, { busyMs: 300 }))
+async function assertNotDetachable(world: World): Promise<void> {
+  const refused = await rejection(async () => await detachLun({ target, lun: 0 }, { host: world.host, busyMs: 300 }))
   assert.ok(isLunError(refused, 'LUN_IN_USE'), refused.stack)
   assert.deepEqual(
     refused.details.users.map(({ kind }) => kind),
@@ -78,7 +78,7 @@ async function cutPath(world: World): Promise<void> {
   await san.cutPortal(cut)
   await guest.waitForBeat('v0', { after: before + 5 })
   await waitForReadyPaths(world, 1)
-  const refused = await rejection(async () => await resizeLun({ target }))
+  const refused = await rejection(async () => await resizeLun({ target }, world))
   assert.ok(isLunError(refused, 'NO_PATHS'), refused.stack)
   await guest.waitForBeat('v0', { after: (await guest.beat('v0')) + 5 })
   await san.restorePortal(cut)
@@ -88,16 +88,16 @@ async function cutPath(world: World): Promise<void> {
 /** The LUN grows under the guest, which sees it. */
 async function grow(world: World): Promise<void> {
   const { guest, san } = world
-  assert.equal((await resizeLun({ target })).outcome, 'unchanged')
+  assert.equal((await resizeLun({ target }, world)).outcome, 'unchanged')
   await san.resizeVolume('v0', 96)
   const grown = { outcome: 'resized', sizeBytes: 96 * MIB, previousBytes: 64 * MIB }
-  assert.deepEqual(await resizeLun({ target }), grown)
+  assert.deepEqual(await resizeLun({ target }, world), grown)
   const state = await world.snapshot()
   assert.deepEqual(
     [...state.maps, ...state.disks].map(({ sizeBytes }) => sizeBytes),
     Array(3).fill(96 * MIB)
   )
-  const xenstore = createXenstore(createLocalHost())
+  const xenstore = createXenstore(world.host)
   const key = `${await backendOf(world)}/sectors`
   await until('the guest to see the new size', async () => (await xenstore.read(key)) === String((96 * MIB) / 512))
   await guest.waitForBeat('v0', { after: (await guest.beat('v0')) + 5 })
@@ -138,10 +138,11 @@ async function waitForReadyPaths(world: World, count: number): Promise<void> {
   )
 }
 
-export const guestScenarios: readonly Scenario[] = [
+export const guestScenarios: readonly Scenario<World>[] = [
   {
     name: 'guest',
     about: 'A PV guest on the block script: path cut, growth, block-attach and -detach, destroy; no byte lost',
+    onlyOnDom0: 'it takes a guest, and xl to run it',
     timeoutMs: 400_000,
     run: lifecycle,
   },

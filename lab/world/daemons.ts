@@ -1,16 +1,13 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { closeSync, openSync } from 'node:fs'
+import type { Daemon } from '../../test/scenarios/world.ts'
 import { listNames, readText } from './files.ts'
 import { until } from './until.ts'
 
-/** A background daemon of dom0, with its log in a file. */
-export interface Daemon {
+/** A background daemon of dom0, with its log in a file. SIGTERM stops it. */
+export interface LabDaemon extends Daemon {
   readonly name: string
-  /** Does nothing if it runs. Resolves when clients can talk to it. */
-  start(): Promise<void>
-  /** Asks it to end (SIGTERM), resolves when it is gone. */
-  stop(): Promise<void>
   /** SIGKILL. */
   kill(): Promise<void>
   isRunning(): boolean
@@ -19,8 +16,8 @@ export interface Daemon {
 }
 
 export interface Daemons {
-  readonly iscsid: Daemon
-  readonly multipathd: Daemon
+  readonly iscsid: LabDaemon
+  readonly multipathd: LabDaemon
 }
 
 interface DaemonSpec {
@@ -53,7 +50,7 @@ const launch = async (name: string, args: readonly string[], logFile: string): P
   }
 }
 
-const createDaemon = ({ name, args, socket }: DaemonSpec): Daemon => {
+const createDaemon = ({ name, args, socket }: DaemonSpec): LabDaemon => {
   const logFile = `/var/log/lab/${name}.log`
   const isRunning = (): boolean => pidsOf(name).length > 0
   return {

@@ -1,11 +1,6 @@
 import { mkdir, readdir, readFile, rmdir } from 'node:fs/promises'
+import type { Traced } from '../../test/scenarios/world.ts'
 import { writeAttribute } from './files.ts'
-
-export interface Traced<T> {
-  readonly result: T
-  /** Program files, in the order in which this process, or a descendant, executed them. */
-  readonly executed: readonly string[]
-}
 
 const instance = '/sys/kernel/tracing/instances/lab'
 
@@ -28,7 +23,7 @@ const addDescendants = (family: Set<number>, trace: string): void => {
 const executedBy = (family: ReadonlySet<number>, trace: string): string[] =>
   [...trace.matchAll(/sched_process_exec: filename=(.*) pid=(\d+) old_pid=/g)]
     .filter(([, , pid]) => family.has(Number(pid)))
-    .flatMap(match => match.slice(1, 2))
+    .map(([, file = '']) => file.replace(/^.*\//, ''))
 
 /**
  * Runs `action` and lists all programs started for it by this process, as the kernel saw it: nothing is wrapped, and

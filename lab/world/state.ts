@@ -1,55 +1,8 @@
 import { AssertionError } from 'node:assert'
+import type { DiskState, HostState, MapState, SessionState } from 'xen-lun/testing'
 import { listFiles, listNames, readText, resolveLink } from './files.ts'
-import type { WatchedMap } from './multipathd.ts'
 import { watchedMaps } from './multipathd.ts'
 import { listNodes } from './xenstore.ts'
-
-export interface IscsiSession {
-  readonly id: number
-  readonly iqn: string
-  readonly portal: string
-  readonly iface: string
-  /** LOGGED_IN, FAILED or FREE. */
-  readonly state: string
-}
-
-/** A SCSI disk that comes from an iSCSI session. */
-export interface IscsiDisk {
-  readonly name: string
-  readonly sessionId: number
-  readonly lun: number
-  readonly wwid: string
-  readonly state: string
-  readonly sizeBytes: number
-}
-
-export interface DmMap {
-  readonly name: string
-  readonly uuid: string
-  readonly sizeBytes: number
-  /** Names of the disks below it, e.g. `sda`. */
-  readonly disks: readonly string[]
-}
-
-/** What the host holds now, read from where it is: sysfs, files, multipathd, xenstore. */
-export interface HostState {
-  readonly sessions: readonly IscsiSession[]
-  readonly disks: readonly IscsiDisk[]
-  readonly maps: readonly DmMap[]
-  /** What multipathd believes; undefined if it does not run. */
-  readonly watched: readonly WatchedMap[] | undefined
-  /** Files of the node database. */
-  readonly records: readonly string[]
-  /** Files of the database of SendTargets discoveries. */
-  readonly discoveries: readonly string[]
-  /** Files of interface records. */
-  readonly ifaces: readonly string[]
-  readonly wwids: readonly string[]
-  /** Files below /run/xen-lun. */
-  readonly ledger: readonly string[]
-  /** Backend directories in xenstore, e.g. `/local/domain/0/backend/vbd/1/51712`. */
-  readonly vbds: readonly string[]
-}
 
 /** Where open-iscsi keeps its records; Debian moved them from the second to the first after Debian 12. */
 export const databases = ['/var/lib/iscsi', '/etc/iscsi']
@@ -58,7 +11,7 @@ const bytesPerSector = 512
 
 const listDatabase = (name: string): string[] => databases.flatMap(root => listFiles(`${root}/${name}`))
 
-const readSession = (name: string): IscsiSession => {
+const readSession = (name: string): SessionState => {
   const session = `/sys/class/iscsi_session/${name}`
   const id = Number(name.replace('session', ''))
   const connection = `/sys/class/iscsi_connection/connection${id}:0`
@@ -73,7 +26,7 @@ const readSession = (name: string): IscsiSession => {
   }
 }
 
-const readDisk = (name: string): IscsiDisk[] => {
+const readDisk = (name: string): DiskState[] => {
   const device = resolveLink(`/sys/block/${name}/device`)
   const match = /\/session(\d+)\/.*\/\d+:\d+:\d+:(\d+)$/.exec(device)
   if (match === null) return []
@@ -89,7 +42,7 @@ const readDisk = (name: string): IscsiDisk[] => {
   ]
 }
 
-const readMap = (name: string): DmMap => ({
+const readMap = (name: string): MapState => ({
   name: readText(`/sys/block/${name}/dm/name`),
   uuid: readText(`/sys/block/${name}/dm/uuid`),
   sizeBytes: Number(readText(`/sys/block/${name}/size`)) * bytesPerSector,

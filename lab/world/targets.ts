@@ -1,26 +1,8 @@
 import { lstat, mkdir, rmdir, symlink, unlink } from 'node:fs/promises'
+import type { Credentials, TargetChap, TargetSpec } from 'xen-lun/testing'
 import { listNames, writeAttribute } from './files.ts'
 import { portals, runInTargetNamespace } from './network.ts'
 import { backstoreOf } from './volumes.ts'
-
-export interface Credentials {
-  readonly username: string
-  readonly password: string
-}
-
-/** What the target demands of the initiator and, if mutual, proves to it. */
-export interface Chap extends Credentials {
-  readonly mutual?: Credentials
-}
-
-export interface TargetSpec {
-  readonly iqn: string
-  /** Volume names by LUN. */
-  readonly luns: Readonly<Record<number, string>>
-  /** All portals, if left out. */
-  readonly portals?: readonly string[]
-  readonly chap?: Chap
-}
 
 const fabric = '/sys/kernel/config/target/iscsi'
 const groupOf = (iqn: string): string => `${fabric}/${iqn}/tpgt_1`
@@ -29,7 +11,7 @@ const lunOf = (iqn: string, lun: number): string => `${groupOf(iqn)}/lun/lun_${l
 // LIO's word for "not set".
 const unset: Credentials = { username: 'NULL', password: 'NULL' }
 
-export const setChap = async (iqn: string, chap: Chap | undefined): Promise<void> => {
+export const setChap = async (iqn: string, chap: TargetChap | undefined): Promise<void> => {
   const group = groupOf(iqn)
   const { username, password } = chap ?? unset
   const mutual = chap?.mutual ?? unset

@@ -1,20 +1,7 @@
 import { mkdir, open, rm, rmdir, truncate } from 'node:fs/promises'
+import type { PresentedVolume, VolumeSpec } from 'xen-lun/testing'
 import { listNames, writeAttribute } from './files.ts'
 import { run } from './run.ts'
-
-export interface VolumeSpec {
-  readonly name: string
-  readonly sizeMiB: number
-  /** Hex digits; made up, never twice the same, if left out. */
-  readonly serial?: string
-}
-
-export interface Volume {
-  readonly name: string
-  readonly serial: string
-  /** Name of the multipath map, as the initiator derives it from VPD page 0x83. */
-  readonly wwid: string
-}
 
 const bytesPerMiB = 1024 * 1024
 const core = '/sys/kernel/config/target/core/iblock_0'
@@ -40,7 +27,7 @@ const newSerial = (): string => {
   return `8a0906aaaaaa${volumesMade.toString(16).padStart(4, '0')}`
 }
 
-export const addVolume = async ({ name, sizeMiB, serial = newSerial() }: VolumeSpec): Promise<Volume> => {
+export const addVolume = async ({ name, sizeMiB, serial = newSerial() }: VolumeSpec): Promise<PresentedVolume> => {
   const file = await open(fileOf(name), 'wx')
   await file.truncate(sizeMiB * bytesPerMiB)
   await file.close()

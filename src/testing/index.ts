@@ -1,8 +1,22 @@
 /**
- * For tests without hardware: record what the tools of a real host answer, and play it back.
+ * For tests without hardware: a simulated dom0 with its SAN, and recordings of what the tools of a real host answer.
  *
  * @packageDocumentation
  */
 export { formatCassette, parseCassette, type Recording } from './cassette.ts'
+export {
+  createSimulatedDom0,
+  type OpenDevice,
+  type SimulatedDaemon,
+  type SimulatedDom0,
+  type SimulatedUser,
+  type SimulationOptions,
+} from './dom0/dom0.ts'
+export type { LoginTiming } from './dom0/iscsid.ts'
+export type { MultipathSettings } from './dom0/multipathd-output.ts'
+export type { Credentials, TargetChap, TargetSpec, VolumeSpec } from './dom0/san.ts'
+export type { PresentedVolume, San } from './dom0/san-control.ts'
+export type { Policy, Turn } from './dom0/scheduler.ts'
+export type { DiskState, HostState, MapState, SessionState, WatchedMap, WatchedPath } from './dom0/state.ts'
 export { createRecordingExecutor, type RecordingExecutor } from './recording.ts'
 export { createReplayExecutor, type ReplayExecutor } from './replay.ts'

@@ -1,9 +1,7 @@
 import assert from 'node:assert/strict'
-import { open } from 'node:fs/promises'
 import {
   type Attachment,
   createIscsiadm,
-  createLocalHost,
   createMultipath,
   createNodeDb,
   createScsi,
@@ -13,13 +11,13 @@ import {
   type LunEvent,
   portal,
 } from 'xen-lun'
-import type { Scenario } from '../scenario.ts'
-import type { World } from '../world/world.ts'
 import { assertAttached, assertSameData, attach, noteHealthy, presentLuns, rejection, target, timed } from './lun.ts'
+import type { Scenario } from './scenario.ts'
+import type { World } from './world.ts'
 
 async function discovery(world: World): Promise<void> {
   await presentLuns(world, 0)
-  const iscsiadm = createIscsiadm(createLocalHost())
+  const iscsiadm = createIscsiadm(world.host)
   const offers = await iscsiadm.discover({ portal: portal(world.san.portals[0]) })
   const portals = offers.filter(offer => offer.target === target).map(offer => offer.portal)
   assert.deepEqual(
@@ -41,7 +39,7 @@ async function twoPaths(world: World): Promise<void> {
   )
   const lun = attached.result
   // The limit is 4 processes to attach, 3 to detach.
-  assert.deepEqual(attached.executed.map(name), ['flock', 'iscsiadm', 'iscsiadm', 'iscsiadm'])
+  assert.deepEqual(attached.executed, ['flock', 'iscsiadm', 'iscsiadm', 'iscsiadm'])
   assert.equal(lun.outcome, 'attached')
   assert.equal(lun.isDegraded, false)
   assert.equal(lun.wwid, volume?.wwid)
@@ -54,39 +52,39 @@ async function twoPaths(world: World): Promise<void> {
   assert.deepEqual(steps, ['portals', 'records', 'login', 'paths', 'device'])
   await assertAttached(world, lun, 2)
   assert.equal((await world.snapshot()).records.length, 2)
-  await assertModulesAgree(lun)
+  await assertModulesAgree(world, lun)
   await assertSameData(world, lun, 'v0')
   const detached = await world.traceProcesses(async () => await lun.detach())
   assert.equal(detached.result.outcome, 'detached')
-  assert.deepEqual(detached.executed.map(name), ['flock', 'iscsiadm', 'multipath'])
+  assert.deepEqual(detached.executed, ['flock', 'iscsiadm', 'multipath'])
   await world.expectClean()
 }
 
 async function twice(world: World): Promise<void> {
   await presentLuns(world, 0)
-  const { result: first, tookMs } = await timed(async () => await attach(world))
-  noteHealthy(tookMs)
+  const { result: first, tookMs } = await timed(world, async () => await attach(world))
+  noteHealthy(world, tookMs)
   const before = await world.snapshot()
   const second = await world.traceProcesses(async () => await attach(world))
   assert.equal(second.result.outcome, 'already-attached')
   assert.equal(second.result.device, first.device)
   assert.deepEqual(await world.snapshot(), before)
-  assert.deepEqual(second.executed.map(name), ['flock'])
+  assert.deepEqual(second.executed, ['flock'])
   // Letting go of a LUN that was there before leaves it there.
   await second.result[Symbol.asyncDispose]()
   await assertAttached(world, first, 2)
-  const file = await open(first.device, 'r')
+  const holder = await world.holdDevice(first.device)
   const error = await rejection(async () => await first.detach({ busyMs: 300 }))
   assert.ok(isLunError(error, 'LUN_IN_USE'), error.stack)
   assert.ok(
-    error.details.users.some(user => user.name.startsWith(`${process.pid} `)),
+    error.details.users.some(user => user.name.startsWith(`${holder.pid} `)),
     error.message
   )
   await assertAttached(world, first, 2)
-  await file.close()
+  await holder.release()
   assert.equal((await first.detach()).outcome, 'detached')
   await world.expectClean()
-  assert.equal((await detachLun({ target })).outcome, 'already-detached')
+  assert.equal((await detachLun({ target }, world)).outcome, 'already-detached')
   await world.expectClean()
 }
 
@@ -96,7 +94,7 @@ async function threeLuns(world: World): Promise<void> {
   assert.equal((await world.snapshot()).sessions.length, 2)
   for (const lun of attached.values()) await assertAttached(world, lun, 2)
   for (const leaving of [1, 10, 0]) {
-    assert.equal((await detachLun({ target, lun: leaving })).outcome, 'detached')
+    assert.equal((await detachLun({ target, lun: leaving }, world)).outcome, 'detached')
     attached.delete(leaving)
     for (const staying of attached.values()) await assertAttached(world, staying, 2)
   }
@@ -118,8 +116,7 @@ async function lun300(world: World): Promise<void> {
   await world.expectClean()
 }
 
-async function assertModulesAgree({ map, wwid }: Attachment): Promise<void> {
-  const host = createLocalHost()
+async function assertModulesAgree({ host }: World, { map, wwid }: Attachment): Promise<void> {
   const sessions = await createIscsiadm(host).sessions({ target: iqn(target) })
   assert.deepEqual(
     sessions.map(session => session.state),
@@ -138,10 +135,6 @@ async function assertModulesAgree({ map, wwid }: Attachment): Promise<void> {
   const [hctl] = await scsi.devices(session)
   assert.ok(hctl !== undefined)
   assert.equal((await scsi.identity(hctl, { live: true })).wwid, wwid)
-}
-
-function name(file: string): string {
-  return file.replace(/^.*\//, '')
 }
 
 export const attachScenarios: readonly Scenario[] = [

@@ -1,15 +1,15 @@
 import assert from 'node:assert/strict'
-import { createIscsiadm, createLocalHost } from 'xen-lun'
-import type { Scenario } from '../scenario.ts'
-import type { World } from '../world/world.ts'
+import { createIscsiadm } from 'xen-lun'
 import { assertAttached, assertSameData, attach, presentLuns } from './lun.ts'
+import type { Scenario } from './scenario.ts'
+import type { World } from './world.ts'
 
 const nics = ['p1', 'p1b']
 
 async function twoIfaces(world: World): Promise<void> {
   await presentLuns(world, 0)
   const [first] = world.san.portals
-  const iscsiadm = createIscsiadm(createLocalHost())
+  const iscsiadm = createIscsiadm(world.host)
   const ifaces = nics.map(nic => `lab.${nic}`)
   for (const nic of nics) {
     await iscsiadm.createIface(`lab.${nic}`)

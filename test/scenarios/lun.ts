@@ -1,14 +1,16 @@
 import assert from 'node:assert/strict'
-import { open, readFile } from 'node:fs/promises'
 import { type Attachment, type AttachRequest, attachLun, type LunOptions } from 'xen-lun'
-import type { Volume } from '../world/volumes.ts'
-import type { World } from '../world/world.ts'
+import type { PresentedVolume } from 'xen-lun/testing'
+import type { World } from './world.ts'
 
 export const target = 'iqn.2001-05.com.equallogic:0-8a0906-lab'
 
 /** A volume named `v<lun>` behind each LUN of one target. */
-export async function presentLuns({ san }: World, ...luns: readonly number[]): Promise<ReadonlyMap<number, Volume>> {
-  const volumes = new Map<number, Volume>()
+export async function presentLuns(
+  { san }: World,
+  ...luns: readonly number[]
+): Promise<ReadonlyMap<number, PresentedVolume>> {
+  const volumes = new Map<number, PresentedVolume>()
   for (const lun of luns) volumes.set(lun, await san.addVolume({ name: `v${lun}`, sizeMiB: 64 }))
   await san.addTarget({ iqn: target, luns: Object.fromEntries(luns.map(lun => [lun, `v${lun}`])) })
   return volumes
@@ -19,38 +21,42 @@ const TIMEOUT_MS = 90_000
 const GRACE_MS = 10_000
 
 export async function attach(
-  { san }: World,
+  { san, host }: World,
   request: Partial<AttachRequest> = {},
   options: LunOptions = {}
 ): Promise<Attachment> {
   const patient = { target, portals: san.portals, paths: { graceMs: GRACE_MS } }
-  return await attachLun({ ...patient, ...request }, { timeoutMs: TIMEOUT_MS, ...options })
+  return await attachLun({ ...patient, ...request }, { host, timeoutMs: TIMEOUT_MS, ...options })
 }
 
-let healthy: number | undefined
+const healthy = new WeakMap<World, number>()
 
 /** Remembers how long an attach over two portals took that both answer, on a host where it has been done before. */
-export function noteHealthy(tookMs: number): void {
-  healthy = tookMs
+export function noteHealthy(world: World, tookMs: number): void {
+  healthy.set(world, tookMs)
 }
 
 /** That duration; measured now if no scenario has done so. */
 export async function healthyMs(world: World): Promise<number> {
-  if (healthy !== undefined) return healthy
+  const known = healthy.get(world)
+  if (known !== undefined) return known
   await presentLuns(world, 0)
   await (await attach(world)).detach()
-  const { result, tookMs } = await timed(async () => await attach(world))
+  const { result, tookMs } = await timed(world, async () => await attach(world))
   await result.detach()
   await world.san.reset()
-  noteHealthy(tookMs)
+  noteHealthy(world, tookMs)
   return tookMs
 }
 
 /** Runs `action` and says how long it took. */
-export async function timed<T>(action: () => Promise<T>): Promise<{ readonly result: T; readonly tookMs: number }> {
-  const startedMs = performance.now()
+export async function timed<T>(
+  { host }: World,
+  action: () => Promise<T>
+): Promise<{ readonly result: T; readonly tookMs: number }> {
+  const startedMs = host.clock.now()
   const result = await action()
-  return { result, tookMs: performance.now() - startedMs }
+  return { result, tookMs: host.clock.now() - startedMs }
 }
 
 /** The error `action` rejects with; it must. */
@@ -64,25 +70,20 @@ export async function rejection(action: () => Promise<unknown>): Promise<Error &
 }
 
 /** Writes through the device and reads behind iSCSI, then the other way round. */
-export async function assertSameData({ san }: World, { device }: Attachment, volume: string): Promise<void> {
+export async function assertSameData(world: World, { device }: Attachment, volume: string): Promise<void> {
   const written = Buffer.alloc(8192, `written through ${device} `)
-  const file = await open(device, 'r+')
-  try {
-    await file.write(written, 0, written.length, 1 << 20)
-    await file.sync()
-  } finally {
-    await file.close()
-  }
-  assert.deepEqual(await san.readVolume(volume, 1 << 20, written.length), written)
+  await world.writeDevice(device, 1 << 20, written)
+  assert.deepEqual(Buffer.from(await world.san.readVolume(volume, 1 << 20, written.length)), written)
   const placed = Buffer.alloc(8192, `placed behind ${volume} `)
-  await san.writeVolume(volume, 2 << 20, placed)
-  const reader = await open(device, 'r')
-  try {
-    const { buffer } = await reader.read(Buffer.alloc(placed.length), 0, placed.length, 2 << 20)
-    assert.deepEqual(buffer, placed)
-  } finally {
-    await reader.close()
-  }
+  await world.san.writeVolume(volume, 2 << 20, placed)
+  assert.deepEqual(Buffer.from(await world.readDevice(device, 2 << 20, placed.length)), placed)
+}
+
+/** Reads a file of the host; it must be there. */
+export async function textOf({ host }: World, path: string): Promise<string> {
+  const text = await host.files.read(path)
+  assert.ok(text !== undefined, `${path} is not there`)
+  return text
 }
 
 /** Kernel, multipathd and node database agree that a LUN is attached over `paths` paths, and how. */
@@ -108,10 +109,10 @@ export async function assertAttached(
   )
   assert.ok(state.wwids.includes(wwid ?? ''), 'wwids entry')
   assert.equal(device, `/dev/mapper/${map?.name}`)
-  const number = (await readFile(`/sys/block/${map?.dm}/dev`, 'utf8')).trim()
+  const number = (await textOf(world, `/sys/block/${map?.dm}/dev`)).trim()
   assert.equal(number, `${deviceNumber.major}:${deviceNumber.minor}`)
   for (const record of state.records) {
-    const text = await readFile(record, 'utf8')
+    const text = await textOf(world, record)
     assert.match(text, /^node\.startup = manual$/m)
     assert.match(text, /^node\.session\.scan = manual$/m)
   }

@@ -1,17 +1,19 @@
 import assert from 'node:assert/strict'
 import { isLunError, type LunEvent } from 'xen-lun'
-import type { Scenario } from '../scenario.ts'
-import type { World } from '../world/world.ts'
 import { assertAttached, assertSameData, attach, healthyMs, presentLuns, rejection, target, timed } from './lun.ts'
+import type { Scenario } from './scenario.ts'
+import type { World } from './world.ts'
 
 async function degraded(world: World, breakPortal: (portal: string) => Promise<void>): Promise<void> {
   const [, broken] = world.san.portals
   const healthy = await healthyMs(world)
   await presentLuns(world, 0)
   await breakPortal(broken)
-  const { result: lun, tookMs } = await timed(async () => await attach(world, { loginTimeoutMs: 4000, paths: {} }))
+  const { result: lun, tookMs } = await timed(
+    world,
+    async () => await attach(world, { loginTimeoutMs: 4000, paths: {} })
+  )
   assert.ok(tookMs < 1.5 * healthy, `degraded attach took ${tookMs} ms, healthy ${healthy} ms`)
-  console.log(`     degraded ${Math.round(tookMs)} ms, healthy ${Math.round(healthy)} ms`)
   assert.equal(lun.isDegraded, true)
   assert.deepEqual(
     lun.paths.map(path => path.state === 'up'),
@@ -46,7 +48,7 @@ async function failsFast(
   action: () => Promise<unknown>,
   healthy: number
 ): Promise<Error & { readonly code?: unknown }> {
-  const { result: error, tookMs } = await timed(async () => await rejection(action))
+  const { result: error, tookMs } = await timed(world, async () => await rejection(action))
   await world.expectClean()
   assert.ok(tookMs < healthy + 5000, `failing took ${tookMs} ms, a healthy attach ${healthy} ms`)
   return error

@@ -1,9 +1,8 @@
 import assert from 'node:assert/strict'
-import { readFile, stat } from 'node:fs/promises'
 import { isLunError, Secret } from 'xen-lun'
-import type { Scenario } from '../scenario.ts'
-import type { World } from '../world/world.ts'
-import { assertAttached, attach, presentLuns, rejection, target } from './lun.ts'
+import { assertAttached, attach, presentLuns, rejection, target, textOf } from './lun.ts'
+import type { Scenario } from './scenario.ts'
+import type { World } from './world.ts'
 
 const chap = { username: 'dom0', password: 'correct-horse-1' }
 const mutual = { username: 'array', password: 'battery-staple-2' }
@@ -14,8 +13,8 @@ async function right(world: World): Promise<void> {
   const lun = await attach(world, { chap: { ...chap, password: new Secret(chap.password) } })
   await assertAttached(world, lun, 2)
   for (const record of (await world.snapshot()).records) {
-    assert.equal((await stat(record)).mode & 0o777, 0o600)
-    assert.match(await readFile(record, 'utf8'), /^node\.session\.auth\.password = correct-horse-1$/m)
+    assert.equal(((await world.host.files.stat(record))?.mode ?? 0) & 0o777, 0o600)
+    assert.match(await textOf(world, record), /^node\.session\.auth\.password = correct-horse-1$/m)
   }
   await lun.detach()
   await world.expectClean()

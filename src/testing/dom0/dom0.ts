@@ -1,0 +1,245 @@
+import { LunError } from '../../core/error.ts'
+import type { OperationOptions } from '../../core/options.ts'
+import { queued } from '../../flow/queued-locks.ts'
+import { type Command, type CommandResult, describe } from '../../host/command.ts'
+import type { Executor } from '../../host/executor.ts'
+import { createFlock } from '../../host/flock.ts'
+import type { Host } from '../../host/host.ts'
+import { createFiles } from './files.ts'
+import { createIscsiadmProgram } from './iscsiadm.ts'
+import { createIscsid, type LoginTiming } from './iscsid.ts'
+import { createKernel } from './kernel.ts'
+import { createMultipathd } from './multipathd.ts'
+import type { MultipathSettings } from './multipathd-output.ts'
+import { createRecords } from './node-records.ts'
+import { createProcess, type SimulatedProcess } from './process.ts'
+import { answer, type OpenFile, type Program } from './program.ts'
+import { createFlockProgram, createMultipathdProgram, createMultipathProgram } from './programs.ts'
+import { createArray, type TargetSpec, type VolumeSpec } from './san.ts'
+import { createSan, type San } from './san-control.ts'
+import { createScheduler, type Policy } from './scheduler.ts'
+import { type HostState, leftovers, readState } from './state.ts'
+import { createTree, textFile } from './tree.ts'
+import { createUdev } from './udev.ts'
+import { createXenstorePrograms, type XenstoreModel } from './xenstore.ts'
+
+/** What the simulated host and its SAN begin with. */
+export interface SimulationOptions {
+  /** Where the array listens. Default `10.0.1.1:3260` and `10.0.2.1:3260`. */
+  readonly portals?: readonly [string, string, ...string[]]
+  readonly volumes?: readonly VolumeSpec[]
+  readonly targets?: readonly TargetSpec[]
+  readonly multipath?: Partial<MultipathSettings>
+  readonly timing?: Partial<LoginTiming>
+  /** Decides whose turn it is when several calls wait. Default: first come, first served. */
+  readonly policy?: Policy
+}
+
+/** A daemon of the simulated host. */
+export interface SimulatedDaemon {
+  isRunning(): boolean
+  start(): Promise<void>
+  /** It ends, what it made stays. */
+  stop(): Promise<void>
+}
+
+/** One process that uses the library on the simulated host. */
+export interface SimulatedUser {
+  readonly pid: number
+  /** To be given to `attachLun`, `createIscsiadm`, … */
+  readonly host: Host
+  /** Ends it in the middle of whatever it does; what it began elsewhere goes on. */
+  kill(): void
+}
+
+/** A device that is open. */
+export interface OpenDevice {
+  close(): void
+}
+
+/** A Xen dom0 with open-iscsi, multipathd and xenstore, and a SAN, all in memory and in virtual time. */
+export interface SimulatedDom0 {
+  /** To be given to `attachLun`, `createIscsiadm`, … */
+  readonly host: Host
+  readonly san: San
+  readonly daemons: { readonly iscsid: SimulatedDaemon; readonly multipathd: SimulatedDaemon }
+  /** Programs started so far, as one line each. */
+  readonly started: readonly string[]
+  /** What the host holds now. */
+  state(): HostState
+  /** One line for everything that would not be there if nothing was attached. */
+  leftovers(): readonly string[]
+  /** Another process on the same host. */
+  startUser(): SimulatedUser
+  /** Opens a device node, so that it is in use; by the process `pid`, if that is to be found. */
+  openDevice(path: string, pid?: number): OpenDevice
+  /** Reads from a device node as a guest would. */
+  readDevice(path: string, offset: number, length: number): Promise<Uint8Array>
+  writeDevice(path: string, offset: number, data: Uint8Array): Promise<void>
+}
+
+const PORTALS = ['10.0.1.1:3260', '10.0.2.1:3260'] as const
+const FIRST_PID = 1000
+const DEFAULT_TIMEOUT_MS = 30_000
+
+/**
+ * Makes a dom0 for tests and demonstrations: no root, no Xen, no SAN, and 40 s of waiting cost nothing. It answers the
+ * commands, files and sockets that this library uses the way the real tools were recorded to.
+ *
+ * @example
+ * ```ts
+ * import { attachLun } from 'xen-lun'
+ * import { createSimulatedDom0 } from 'xen-lun/testing'
+ *
+ * const target = 'iqn.2001-05.com.example:vm1'
+ * const dom0 = createSimulatedDom0({
+ *   volumes: [{ name: 'vm1', sizeMiB: 64 }],
+ *   targets: [{ iqn: target, luns: { 0: 'vm1' } }],
+ * })
+ * await dom0.san.cutPortal('10.0.2.1:3260')
+ * const lun = await attachLun({ target, portals: dom0.san.portals }, { host: dom0.host })
+ * console.log(lun.device, lun.isDegraded)
+ * ```
+ */
+export function createSimulatedDom0(options: SimulationOptions = {}): SimulatedDom0 {
+  const tree = createTree()
+  const scheduler = createScheduler(options.policy)
+  const array = createArray(options.portals ?? PORTALS)
+  const kernel = createKernel(tree, array, scheduler)
+  const udev = createUdev(tree, kernel, scheduler)
+  const settings = { findMultipaths: 'off', hasFriendlyNames: false, ...options.multipath } as const
+  const multipathd = createMultipathd(tree, kernel, udev, scheduler, settings)
+  const records = createRecords(tree)
+  const iscsid = createIscsid(kernel, array, scheduler)
+  Object.assign(iscsid.timing, options.timing)
+  const xenstore: XenstoreModel = { values: new Map([['/local/domain/0/name', 'Domain-0']]), isRunning: true }
+  const flock = createFlockProgram(scheduler)
+  const programs: Readonly<Record<string, Program>> = {
+    iscsiadm: createIscsiadmProgram({ tree, array, kernel, records, iscsid, scheduler }),
+    multipathd: createMultipathdProgram(multipathd, scheduler),
+    multipath: createMultipathProgram(multipathd, kernel, scheduler),
+    flock,
+    ...createXenstorePrograms(xenstore, scheduler),
+  }
+  for (const folder of ['/run/lock', '/proc/self', '/etc/multipath', '/sys/block', '/dev/mapper']) {
+    tree.makeDirectory(folder)
+  }
+  tree.put('/proc/self/mountinfo', textFile(''))
+  tree.put('/proc/swaps', textFile('Filename\tType\tSize\tUsed\tPriority\n'))
+  for (const volume of options.volumes ?? []) array.addVolume(volume)
+  for (const target of options.targets ?? []) array.addTarget(target)
+
+  const started: string[] = []
+  let nextPid = FIRST_PID
+  const startUser = (): SimulatedUser => {
+    const process = createProcess(nextPid++, scheduler, (pid, descriptor) => flock.release(pid, descriptor))
+    const files = createFiles(tree, process)
+    const socket = createExecutor(programs, process, started, () => multipathd.isRunning())
+    return {
+      pid: process.pid,
+      host: {
+        executor: socket,
+        files,
+        clock: process.clock,
+        locks: queued(createFlock({ executor: socket, files }), process.clock),
+      },
+      kill: () => process.kill(),
+    }
+  }
+  const daemon = (model: { isRunning(): boolean; start(): void; stop(): void }): SimulatedDaemon => ({
+    isRunning: () => model.isRunning(),
+    start: async () => model.start(),
+    stop: async () => model.stop(),
+  })
+  const deviceAt = (path: string) => {
+    const node = tree.find(path)
+    if (node?.kind !== 'device') throw new Error(`${path} is no device`)
+    return node
+  }
+  const readNow = (): HostState => readState({ tree, kernel, multipathd, xenstore })
+  return {
+    host: startUser().host,
+    san: createSan(array),
+    daemons: { iscsid: daemon(iscsid), multipathd: daemon(multipathd) },
+    started,
+    state: readNow,
+    leftovers: () => leftovers(readNow()),
+    startUser,
+    openDevice: (path, pid = FIRST_PID - 1) => {
+      const { major, minor } = deviceAt(path)
+      const device = [...kernel.disks.values(), ...kernel.maps.values()].find(
+        each => each.major === major && each.minor === minor
+      )
+      const opener = { pid }
+      device?.openers.push(opener)
+      const link = `/proc/${pid}/fd/${nextPid}`
+      tree.put(link, { kind: 'link', target: path })
+      tree.put(`/proc/${pid}/comm`, textFile('holder\n'))
+      return {
+        close: () => {
+          device?.openers.splice(device.openers.indexOf(opener), 1)
+          tree.remove(link)
+        },
+      }
+    },
+    readDevice: async (path, offset, length) => await deviceAt(path).read(offset, length),
+    writeDevice: async (path, offset, data) => await deviceAt(path).write(offset, data),
+  }
+}
+
+function createExecutor(
+  programs: Readonly<Record<string, Program>>,
+  process: SimulatedProcess,
+  started: string[],
+  isMultipathdRunning: () => boolean
+): Executor {
+  return {
+    exec: async (command, options = {}) => {
+      options.signal?.throwIfAborted()
+      const line = describe(command)
+      await process.act(`run ${line}`)
+      const program = programs[command.file]
+      if (program === undefined) {
+        throw new LunError('COMMAND_NOT_FOUND', `${command.file} is not installed`, { file: command.file })
+      }
+      // What goes over the daemon's socket starts no process.
+      if (command.file !== 'multipathd' || !isMultipathdRunning()) started.push(line)
+      const descriptors = (command.descriptors ?? []).map(
+        (descriptor): OpenFile => ({ pid: process.pid, descriptor, path: process.pathOf(descriptor) ?? '' })
+      )
+      return await process.wait(limited(program, command, descriptors, process, options))
+    },
+  }
+}
+
+/** Ends a program at its time limit and on an abort, as execa would. */
+async function limited(
+  program: Program,
+  command: Command<unknown>,
+  descriptors: readonly OpenFile[],
+  { clock }: SimulatedProcess,
+  { signal }: OperationOptions
+): Promise<CommandResult> {
+  const { timeoutMs = DEFAULT_TIMEOUT_MS } = command
+  const over = new AbortController()
+  let isKilled = false
+  const running = program.run(command.args, { descriptors, isKilled: () => isKilled })
+  const late = clock.sleep(timeoutMs, over.signal).then(
+    () => {
+      const line = describe(command)
+      throw new LunError('COMMAND_TIMEOUT', `${line} took longer than ${timeoutMs} ms`, { command: line, timeoutMs })
+    },
+    () => answer('') // it ended in time
+  )
+  const stopped = new Promise<never>((_, reject) => {
+    signal?.addEventListener('abort', () => reject(signal.reason as Error), { signal: over.signal })
+  })
+  try {
+    return await Promise.race([running, late, stopped])
+  } catch (error) {
+    isKilled = true
+    throw error
+  } finally {
+    over.abort()
+  }
+}

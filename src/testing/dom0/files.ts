@@ -1,0 +1,122 @@
+import type { FileStat, Files } from '../../host/files.ts'
+import type { SimulatedProcess } from './process.ts'
+import { fileError, type Tree, type TreeNode, textFile } from './tree.ts'
+
+/** The files port of one process: its view of the tree, call by call. */
+export function createFiles(tree: Tree, process: SimulatedProcess): Files {
+  const text = (path: string): string | undefined => {
+    const node = tree.find(path)
+    if (node === undefined) return undefined
+    if (node.kind !== 'file') throw fileError('EISDIR', path)
+    return toText(node.read())
+  }
+  const remove = (path: string): boolean => {
+    const node = tree.find(path, { isLink: true })
+    if (node?.kind === 'directory') throw fileError('EISDIR', path)
+    return node !== undefined && tree.remove(path)
+  }
+  return {
+    read: async path => {
+      await process.look(`read ${path}`)
+      return text(path)
+    },
+    readAt: async (path, offset, length) => {
+      await process.look(`read ${path} at ${offset}`)
+      const node = tree.find(path)
+      if (node === undefined) throw fileError('ENOENT', path)
+      if (node.kind === 'device') return await process.wait(node.read(offset, length))
+      if (node.kind !== 'file') throw fileError('EISDIR', path)
+      return toBytes(node.read()).subarray(offset, offset + length)
+    },
+    list: async path => {
+      await process.look(`list ${path}`)
+      return tree.list(path)
+    },
+    realpath: async path => {
+      await process.look(`realpath ${path}`)
+      return tree.resolve(path)
+    },
+    stat: async path => {
+      await process.look(`stat ${path}`)
+      const node = tree.find(path)
+      return node === undefined ? undefined : statOf(node)
+    },
+    write: async (path, content) => {
+      await process.act(`write ${path}`)
+      const node = tree.find(path)
+      if (node === undefined) return false
+      if (node.kind !== 'file') throw fileError('EISDIR', path)
+      node.write(content)
+      return true
+    },
+    replace: async (path, content, mode, scratch = path.slice(0, path.lastIndexOf('/'))) => {
+      if (tree.find(scratch)?.kind !== 'directory') throw fileError('ENOENT', scratch)
+      const draft = `${scratch}/.${path.slice(path.lastIndexOf('/') + 1)}.draft`
+      await process.act(`create ${draft}`)
+      const file = textFile(content, mode)
+      tree.put(draft, file)
+      await process.act(`rename to ${path}`)
+      tree.remove(draft)
+      tree.put(tree.resolve(path) ?? path, file)
+    },
+    link: async (existing, path) => {
+      await process.act(`link ${path}`)
+      const node = tree.find(existing)
+      if (node === undefined) throw fileError('ENOENT', existing)
+      if (tree.find(path) !== undefined) return false
+      tree.put(path, node)
+      return true
+    },
+    remove: async path => {
+      await process.act(`remove ${path}`)
+      return remove(path)
+    },
+    makeDirectory: async path => {
+      if (tree.find(path)?.kind === 'directory') return
+      await process.act(`mkdir ${path}`)
+      tree.makeDirectory(path)
+    },
+    removeDirectory: async path => {
+      if (tree.find(path)?.kind !== 'directory' || tree.list(path).length > 0) return false
+      await process.act(`rmdir ${path}`)
+      return tree.list(path).length === 0 && tree.remove(path)
+    },
+    sync: async path => {
+      await process.act(`sync ${path}`)
+      const node = tree.find(path)
+      if (node?.kind === 'device') await process.wait(node.sync())
+      return node !== undefined
+    },
+    withDescriptor: async (path, use) => {
+      if (tree.find(path) === undefined) {
+        await process.act(`create ${path}`)
+        if (tree.find(path) === undefined) tree.put(path, textFile('', 0o600))
+      }
+      const descriptor = process.open(tree.resolve(path) ?? path)
+      try {
+        return await use(descriptor)
+      } finally {
+        process.close(descriptor)
+      }
+    },
+  }
+}
+
+const toText = (content: string | Uint8Array): string =>
+  typeof content === 'string' ? content : new TextDecoder('latin1').decode(content)
+const toBytes = (content: string | Uint8Array): Uint8Array =>
+  typeof content === 'string' ? new TextEncoder().encode(content) : content
+
+function statOf(node: TreeNode): FileStat {
+  const none = { major: 0, minor: 0 }
+  switch (node.kind) {
+    case 'file':
+      return { kind: 'file', sizeBytes: toBytes(node.read()).length, mode: node.mode, mtimeMs: 0, device: none }
+    case 'device':
+      return { kind: 'block', sizeBytes: 0, mode: 0o660, mtimeMs: 0, device: { major: node.major, minor: node.minor } }
+    case 'directory':
+      return { kind: 'directory', sizeBytes: 0, mode: 0o755, mtimeMs: node.changes, device: none }
+    case 'link':
+      return { kind: 'other', sizeBytes: 0, mode: 0o777, mtimeMs: 0, device: none }
+  }
+}

@@ -1,0 +1,73 @@
+import { hideBlock, publishBlock, stack, unstack } from './block.ts'
+import type { BlockDevice } from './devices.ts'
+import { deviceNode } from './io.ts'
+import type { StorageArray } from './san.ts'
+import type { Scheduler } from './scheduler.ts'
+import type { Tree } from './tree.ts'
+
+/** The kernel's device-mapper. */
+export interface DeviceMapper {
+  readonly maps: Map<string, BlockDevice>
+  createMap(name: string, uuid: string, disks: readonly BlockDevice[]): BlockDevice
+  /** Puts other disks below a map. */
+  loadMap(map: BlockDevice, disks: readonly BlockDevice[]): void
+  /** Takes the size of its smallest disk. */
+  resizeMap(map: BlockDevice): void
+  removeMap(map: BlockDevice): void
+}
+
+interface MapperParts {
+  readonly tree: Tree
+  readonly array: StorageArray
+  readonly scheduler: Scheduler
+  readonly added: (map: BlockDevice) => void
+  readonly removed: (map: BlockDevice) => void
+}
+
+const DM_MAJOR = 253
+
+export function createDeviceMapper(parts: MapperParts): DeviceMapper {
+  const { tree } = parts
+  const maps = new Map<string, BlockDevice>()
+  const nodes = ({ name, dm }: BlockDevice): readonly string[] => [`/dev/mapper/${dm?.name ?? ''}`, `/dev/${name}`]
+  const freeMinor = (): number => {
+    for (let n = 0; ; n++) if (!maps.has(`dm-${n}`)) return n
+  }
+  return {
+    maps,
+    createMap: (name, uuid, disks) => {
+      const minor = freeMinor()
+      const map: BlockDevice = {
+        name: `dm-${minor}`,
+        major: DM_MAJOR,
+        minor,
+        sizeBytes: disks[0]?.sizeBytes ?? 0,
+        holders: new Set(),
+        slaves: new Set(),
+        openers: [],
+        scsi: undefined,
+        dm: { name, uuid },
+      }
+      maps.set(map.name, map)
+      publishBlock(tree, map, `/sys/devices/virtual/block/${map.name}`)
+      for (const disk of disks) stack(tree, map, disk)
+      for (const path of nodes(map)) tree.put(path, deviceNode(parts, path, map))
+      parts.added(map)
+      return map
+    },
+    loadMap: (map, disks) => {
+      for (const disk of map.slaves) if (!disks.includes(disk)) unstack(tree, map, disk)
+      for (const disk of disks) if (!map.slaves.has(disk)) stack(tree, map, disk)
+    },
+    resizeMap: map => {
+      if (map.slaves.size > 0) map.sizeBytes = Math.min(...[...map.slaves].map(({ sizeBytes }) => sizeBytes))
+    },
+    removeMap: map => {
+      for (const disk of map.slaves) unstack(tree, map, disk)
+      maps.delete(map.name)
+      hideBlock(tree, map)
+      for (const path of nodes(map)) tree.remove(path)
+      parts.removed(map)
+    },
+  }
+}

@@ -1,0 +1,185 @@
+import { splitPortal } from './session.ts'
+import { type Tree, textFile } from './tree.ts'
+
+/** A node record or a discovery record, as a file. */
+export interface RecordFile {
+  readonly path: string
+  readonly settings: ReadonlyMap<string, string>
+}
+
+/** Which node records an iscsiadm command is about. */
+export interface RecordChoice {
+  readonly target?: string | undefined
+  readonly portal?: string | undefined
+  readonly iface?: string | undefined
+}
+
+/** open-iscsi's database of records. */
+export interface Records {
+  nodes(choice?: RecordChoice): readonly RecordFile[]
+  /** Makes a record with the built-in settings, or resets the one that is there. */
+  create(target: string, portal: string, iface: string, tpgt: number): RecordFile
+  update(record: RecordFile, changes: ReadonlyMap<string, string>): void
+  remove(record: RecordFile): void
+  discovery(portal: string): RecordFile | undefined
+  createDiscovery(portal: string): void
+  removeDiscovery(portal: string): boolean
+  ifaces(): readonly RecordFile[]
+  writeIface(name: string, settings: ReadonlyMap<string, string>): void
+  removeIface(name: string): boolean
+}
+
+/** Debian's place for it since Debian 13. */
+export const DATABASE = '/var/lib/iscsi'
+const UNKNOWN_TPGT = -1
+
+export function createRecords(tree: Tree): Records {
+  for (const folder of ['nodes', 'send_targets', 'ifaces']) tree.makeDirectory(`${DATABASE}/${folder}`)
+  const read = (path: string): RecordFile[] => {
+    const node = tree.find(path)
+    if (node?.kind !== 'file') return []
+    return [{ path, settings: parseSettings(String(node.read())) }]
+  }
+  const write = (path: string, settings: ReadonlyMap<string, string>): void =>
+    tree.put(path, textFile(formatRecord(settings), 0o600))
+  const all = (): readonly RecordFile[] =>
+    tree.list(`${DATABASE}/nodes`).flatMap(target =>
+      tree.list(`${DATABASE}/nodes/${target}`).flatMap(entry => {
+        const path = `${DATABASE}/nodes/${target}/${entry}`
+        return tree.find(path)?.kind === 'directory'
+          ? tree.list(path).flatMap(iface => read(`${path}/${iface}`))
+          : read(path)
+      })
+    )
+  const discoveryPath = (portal: string): string => `${DATABASE}/send_targets/${splitPortal(portal).join(',')}`
+  return {
+    nodes: ({ target, portal, iface } = {}) =>
+      all().filter(
+        record =>
+          (target === undefined || record.settings.get('node.name') === target) &&
+          (portal === undefined || portalOf(record) === portal) &&
+          (iface === undefined || record.settings.get('iface.iscsi_ifacename') === iface)
+      ),
+    create: (target, portal, iface, tpgt) => {
+      const [address, port] = splitPortal(portal)
+      const entry = `${DATABASE}/nodes/${target}/${address},${port}`
+      const path = tpgt === UNKNOWN_TPGT ? entry : `${entry},${tpgt}/${iface}`
+      const net = read(`${DATABASE}/ifaces/${iface}`)[0]?.settings.get('iface.net_ifacename')
+      const settings = new Map([
+        ['node.name', target],
+        ['node.tpgt', String(tpgt)],
+        ...NODE_DEFAULTS,
+        ['iface.iscsi_ifacename', iface],
+        ...(net === undefined ? [] : ([['iface.net_ifacename', net]] as const)),
+        ['node.conn[0].address', address],
+        ['node.conn[0].port', port],
+      ])
+      write(path, settings)
+      return { path, settings }
+    },
+    update: ({ path, settings }, changes) => write(path, new Map([...settings, ...changes])),
+    remove: ({ path }) => {
+      tree.remove(path)
+      // The folders above it, as far as they are empty.
+      for (let folder = parentOf(path); folder !== `${DATABASE}/nodes`; folder = parentOf(folder)) {
+        if (tree.list(folder).length > 0) return
+        tree.remove(folder)
+      }
+    },
+    discovery: portal => read(`${discoveryPath(portal)}/st_config`)[0],
+    createDiscovery: portal => {
+      const [address, port] = splitPortal(portal)
+      const place: readonly (readonly [string, string])[] = [
+        ['discovery.sendtargets.address', address],
+        ['discovery.sendtargets.port', port],
+      ]
+      write(`${discoveryPath(portal)}/st_config`, new Map([...place, ...DISCOVERY_DEFAULTS]))
+    },
+    removeDiscovery: portal => tree.remove(discoveryPath(portal)),
+    ifaces: () => tree.list(`${DATABASE}/ifaces`).flatMap(name => read(`${DATABASE}/ifaces/${name}`)),
+    writeIface: (name, settings) => write(`${DATABASE}/ifaces/${name}`, settings),
+    removeIface: name => tree.remove(`${DATABASE}/ifaces/${name}`),
+  }
+}
+
+/** `10.0.1.1:3260` */
+export function portalOf({ settings }: RecordFile): string {
+  const address = settings.get('node.conn[0].address') ?? ''
+  return `${address.includes(':') ? `[${address}]` : address}:${settings.get('node.conn[0].port') ?? ''}`
+}
+
+function parentOf(path: string): string {
+  return path.slice(0, path.lastIndexOf('/'))
+}
+
+function parseSettings(text: string): ReadonlyMap<string, string> {
+  const lines = text.split('\n').map(line => /^([^#\s=]+)\s*=\s*(.*?)\s*$/.exec(line))
+  return new Map(lines.flatMap(match => (match === null ? [] : [[match[1] ?? '', match[2] ?? ''] as const])))
+}
+
+function formatRecord(settings: ReadonlyMap<string, string>): string {
+  const lines = [...settings].filter(([, value]) => value !== '').map(([name, value]) => `${name} = ${value}\n`)
+  return `# BEGIN RECORD 2.1.11\n${lines.join('')}# END RECORD\n`
+}
+
+/** What open-iscsi 2.1.11 of Debian 13 puts into a new node record. */
+const NODE_DEFAULTS: readonly (readonly [string, string])[] = [
+  ['node.startup', 'manual'],
+  ['node.leading_login', 'No'],
+  ['iface.iscsi_ifacename', 'default'],
+  ['iface.transport_name', 'tcp'],
+  ['node.discovery_port', '0'],
+  ['node.discovery_type', 'static'],
+  ['node.session.initial_cmdsn', '0'],
+  ['node.session.initial_login_retry_max', '8'],
+  ['node.session.xmit_thread_priority', '0'],
+  ['node.session.cmds_max', '128'],
+  ['node.session.queue_depth', '32'],
+  ['node.session.nr_sessions', '1'],
+  ['node.session.auth.authmethod', 'None'],
+  ['node.session.auth.chap_algs', 'MD5'],
+  ['node.session.timeo.replacement_timeout', '120'],
+  ['node.session.err_timeo.abort_timeout', '15'],
+  ['node.session.err_timeo.lu_reset_timeout', '30'],
+  ['node.session.err_timeo.tgt_reset_timeout', '30'],
+  ['node.session.err_timeo.host_reset_timeout', '60'],
+  ['node.session.iscsi.FastAbort', 'Yes'],
+  ['node.session.iscsi.InitialR2T', 'No'],
+  ['node.session.iscsi.ImmediateData', 'Yes'],
+  ['node.session.iscsi.FirstBurstLength', '262144'],
+  ['node.session.iscsi.MaxBurstLength', '16776192'],
+  ['node.session.iscsi.DefaultTime2Retain', '0'],
+  ['node.session.iscsi.DefaultTime2Wait', '2'],
+  ['node.session.iscsi.MaxConnections', '1'],
+  ['node.session.iscsi.MaxOutstandingR2T', '1'],
+  ['node.session.iscsi.ERL', '0'],
+  ['node.session.scan', 'auto'],
+  ['node.session.reopen_max', '0'],
+  ['node.session.conn_reopen_log_freq', '1'],
+  ['node.conn[0].startup', 'manual'],
+  ['node.conn[0].tcp.window_size', '524288'],
+  ['node.conn[0].tcp.type_of_service', '0'],
+  ['node.conn[0].timeo.logout_timeout', '15'],
+  ['node.conn[0].timeo.login_timeout', '15'],
+  ['node.conn[0].timeo.auth_timeout', '45'],
+  ['node.conn[0].timeo.noop_out_interval', '5'],
+  ['node.conn[0].timeo.noop_out_timeout', '5'],
+  ['node.conn[0].iscsi.MaxXmitDataSegmentLength', '0'],
+  ['node.conn[0].iscsi.MaxRecvDataSegmentLength', '262144'],
+  ['node.conn[0].iscsi.HeaderDigest', 'None'],
+  ['node.conn[0].iscsi.DataDigest', 'None'],
+  ['node.conn[0].iscsi.IFMarker', 'No'],
+  ['node.conn[0].iscsi.OFMarker', 'No'],
+]
+
+const DISCOVERY_DEFAULTS: readonly (readonly [string, string])[] = [
+  ['discovery.startup', 'manual'],
+  ['discovery.type', 'sendtargets'],
+  ['discovery.sendtargets.auth.authmethod', 'None'],
+  ['discovery.sendtargets.timeo.login_timeout', '15'],
+  ['discovery.sendtargets.use_discoveryd', 'No'],
+  ['discovery.sendtargets.reopen_max', '5'],
+  ['discovery.sendtargets.timeo.auth_timeout', '45'],
+  ['discovery.sendtargets.timeo.active_timeout', '30'],
+  ['discovery.sendtargets.iscsi.MaxRecvDataSegmentLength', '32768'],
+]

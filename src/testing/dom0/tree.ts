@@ -1,0 +1,151 @@
+/** Something in a file tree. */
+export type TreeNode = TreeDirectory | TreeFile | TreeLink | TreeDevice
+
+export interface TreeDirectory {
+  readonly kind: 'directory'
+  readonly entries: Map<string, TreeNode>
+  /** Changes whenever an entry comes or goes. */
+  changes: number
+}
+
+export interface TreeFile {
+  readonly kind: 'file'
+  readonly mode: number
+  /** May throw what a read of such a file throws. */
+  readonly read: () => string | Uint8Array
+  readonly write: (text: string) => void
+}
+
+export interface TreeLink {
+  readonly kind: 'link'
+  readonly target: string
+}
+
+/** A block device node. Reads and writes settle when the device answers. */
+export interface TreeDevice {
+  readonly kind: 'device'
+  readonly major: number
+  readonly minor: number
+  readonly read: (offset: number, length: number) => Promise<Uint8Array>
+  readonly write: (offset: number, data: Uint8Array) => Promise<void>
+  readonly sync: () => Promise<void>
+}
+
+/** A file that keeps what is written to it. */
+export function textFile(text: string, mode = 0o644): TreeFile {
+  let content = text
+  return {
+    kind: 'file',
+    mode,
+    read: () => content,
+    write: changed => {
+      content = changed
+    },
+  }
+}
+
+/** An attribute of sysfs: what it shows, and what a write to it does. */
+export function attribute(read: () => string | Uint8Array, write: (text: string) => void = () => {}): TreeFile {
+  return { kind: 'file', mode: 0o644, read, write }
+}
+
+export function link(target: string): TreeLink {
+  return { kind: 'link', target }
+}
+
+/** A file system. Paths are absolute. */
+export interface Tree {
+  /** Follows links, except a last one with `isLink`. */
+  find(path: string, options?: { readonly isLink?: boolean }): TreeNode | undefined
+  /** Where a path ends when all links are followed. */
+  resolve(path: string): string | undefined
+  /** Puts a node there, with its parents. */
+  put(path: string, node: TreeNode): void
+  makeDirectory(path: string): void
+  /** Takes a node away, with all below it. */
+  remove(path: string): boolean
+  /** Names in a directory, sorted; none where there is none. */
+  list(path: string): readonly string[]
+}
+
+const MAX_LINKS = 40
+
+export function createTree(): Tree {
+  const root = directory()
+
+  const walk = (path: string, isLink: boolean): { readonly node: TreeNode; readonly path: string } | undefined => {
+    let parts = path.split('/').filter(part => part !== '')
+    let place = ''
+    let node: TreeNode = root
+    let links = 0
+    while (parts.length > 0) {
+      const [name = '', ...rest] = parts
+      if (node.kind !== 'directory') return undefined
+      const child: TreeNode | undefined = node.entries.get(name)
+      if (child === undefined) return undefined
+      if (child.kind === 'link' && !(isLink && rest.length === 0)) {
+        if (++links > MAX_LINKS) return undefined
+        parts = [...child.target.split('/').filter(part => part !== ''), ...rest]
+        place = ''
+        node = root
+        continue
+      }
+      place = `${place}/${name}`
+      node = child
+      parts = rest
+    }
+    return { node, path: place === '' ? '/' : place }
+  }
+  const makeDirectory = (path: string): TreeDirectory => {
+    let node = root
+    for (const name of path.split('/').filter(part => part !== '')) {
+      let child = node.entries.get(name)
+      if (child?.kind === 'link') child = walk(child.target, false)?.node
+      if (child === undefined) {
+        child = directory()
+        node.entries.set(name, child)
+        node.changes++
+      }
+      if (child.kind !== 'directory') throw fileError('ENOTDIR', path)
+      node = child
+    }
+    return node
+  }
+  const split = (path: string): readonly [parent: string, name: string] => {
+    const at = path.lastIndexOf('/')
+    return [path.slice(0, at), path.slice(at + 1)]
+  }
+  return {
+    find: (path, { isLink = false } = {}) => walk(path, isLink)?.node,
+    resolve: path => walk(path, false)?.path,
+    put: (path, node) => {
+      const [parent, name] = split(path)
+      const folder = makeDirectory(parent)
+      folder.entries.set(name, node)
+      folder.changes++
+    },
+    makeDirectory: path => {
+      makeDirectory(path)
+    },
+    remove: path => {
+      const [parent, name] = split(path)
+      const folder = walk(parent, false)?.node
+      if (folder?.kind !== 'directory' || !folder.entries.delete(name)) return false
+      folder.changes++
+      return true
+    },
+    list: path => {
+      const node = walk(path, false)?.node
+      return node?.kind === 'directory' ? [...node.entries.keys()].toSorted() : []
+    },
+  }
+}
+
+function directory(): TreeDirectory {
+  return { kind: 'directory', entries: new Map(), changes: 0 }
+}
+
+/** An error as Node's fs has it. */
+export function fileError(code: string, path: string): Error {
+  return Object.assign(new Error(`${code}: ${path}`), { code, path })
+}

@@ -1,0 +1,13 @@
+import { attachScenarios } from './attach.ts'
+import { chapScenarios } from './chap.ts'
+import { faultScenarios } from './faults.ts'
+import { ifaceScenarios } from './ifaces.ts'
+import type { Scenario } from './scenario.ts'
+
+/** The scenarios of the library, in the order in which they run. */
+export const scenarios: readonly Scenario[] = [
+  ...attachScenarios,
+  ...faultScenarios,
+  ...chapScenarios,
+  ...ifaceScenarios,
+]

@@ -1,0 +1,13 @@
+import type { World } from './world.ts'
+
+/** One run through a part of the library's life. It must leave the host as it found it. */
+export interface Scenario<W extends World = World> {
+  readonly name: string
+  /** One line for --list. */
+  readonly about: string
+  /** Why the simulation cannot run it. */
+  readonly onlyOnDom0?: string
+  /** On the real host. 3 minutes, if left out. */
+  readonly timeoutMs?: number
+  run(world: W): Promise<void>
+}
