@@ -26,7 +26,10 @@ export interface Files {
   stat(path: string): Promise<FileStat | undefined>
   /** Writes into an existing file, as sysfs wants it. False when it is not there (any more). */
   write(path: string, text: string): Promise<boolean>
-  /** Writes a new file with `mode` and puts it in the place of `path` in one step; `scratch` is a folder on the same file system. */
+  /**
+   * Writes a new file with `mode`, its draft, and puts it in the place of `path` in one step. Writers of one
+   * path must exclude each other.
+   */
   replace(path: string, text: string, mode: number, scratch?: string): Promise<void>
   /** Hard link; false when `path` exists already. */
   link(existing: string, path: string): Promise<boolean>
@@ -40,4 +43,10 @@ export interface Files {
   sync(path: string): Promise<boolean>
   /** Opens (creating it, mode 0600) and hands over a descriptor until `use` settles. */
   withDescriptor<T>(path: string, use: (descriptor: number) => Promise<T>): Promise<T>
+}
+
+/** Where {@link Files.replace} writes first: beside `path`, or in `scratch` on the same file system. A crash leaves it. */
+export function draftOf(path: string, scratch?: string): string {
+  const at = path.lastIndexOf('/')
+  return `${scratch ?? path.slice(0, at)}/.${path.slice(at + 1)}.draft`
 }

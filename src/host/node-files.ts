@@ -1,8 +1,6 @@
-import { randomUUID } from 'node:crypto'
 import { readdirSync, readFileSync, realpathSync } from 'node:fs'
 import * as fs from 'node:fs/promises'
-import { basename, dirname, join } from 'node:path'
-import type { FileStat, Files } from './files.ts'
+import { draftOf, type FileStat, type Files } from './files.ts'
 
 /** Files of this machine. */
 export function createNodeFiles(): Files {
@@ -94,8 +92,10 @@ async function writeInPlace(path: string, text: string): Promise<true> {
   }
 }
 
-async function replace(path: string, text: string, mode: number, scratch: string = dirname(path)): Promise<void> {
-  const draft = join(scratch, `.${basename(path)}.${randomUUID()}`)
+async function replace(path: string, text: string, mode: number, scratch?: string): Promise<void> {
+  const draft = draftOf(path, scratch)
+  // Left by a crash. A new file, because only a new one surely has the mode.
+  await fs.rm(draft, { force: true })
   const file = await fs.open(draft, 'wx', mode)
   try {
     await file.writeFile(text)

@@ -74,6 +74,23 @@ async function askPortal(
   }
 }
 
+/** Deletes the record of a portal. False if there was none. */
+export async function forgetPortal(
+  { nodeDb, runner }: Pick<DiscoveryTools, 'nodeDb' | 'runner'>,
+  portal: Portal,
+  options?: OperationOptions
+): Promise<boolean> {
+  const isThere = async (): Promise<boolean> =>
+    (await nodeDb.discoveryRecords()).records.some(record => samePortal(record.portal, portal))
+  if (!(await isThere())) return false
+  try {
+    await runner.whole(deleteDiscoveryRecord(portal), options)
+  } catch (error) {
+    if (await isThere()) throw error // else somebody else deleted it, for which iscsiadm has no code of its own
+  }
+  return true
+}
+
 // Others on this host, who do not know our lock, may have cut the session.
 async function run<T>({ runner, clock }: DiscoveryTools, command: Command<T>, options: OperationOptions): Promise<T> {
   return await retry(clock, async () => await runner.abortable(command, options), {
@@ -99,7 +116,7 @@ async function prepareRecord(
     return async () => await change.restore()
   }
   const remove = async (): Promise<void> => {
-    if ((await find()) !== undefined) await runner.whole(deleteDiscoveryRecord(portal))
+    await forgetPortal({ nodeDb, runner }, portal)
   }
   await runner.whole(newDiscoveryRecord(portal), options)
   try {

@@ -1,9 +1,9 @@
 import type { OperationOptions } from '../core/options.ts'
-import { formatPortal } from '../core/portal.ts'
+import { formatPortal, type Portal } from '../core/portal.ts'
 import { createTurns } from '../flow/turns.ts'
 import type { Host } from '../host/host.ts'
 import { createMissingRecord } from './create-record.ts'
-import { type DiscoverRequest, discoverPortals } from './discovery.ts'
+import { type DiscoverRequest, discoverPortals, forgetPortal } from './discovery.ts'
 import { DEFAULT_IFACE } from './iface-name.ts'
 import { createInterfaces, type Interfaces } from './interfaces.ts'
 import * as node from './node.commands.ts'
@@ -47,6 +47,9 @@ export interface Iscsiadm extends Interfaces {
    * `ISCSID_NOT_RUNNING`, `UNEXPECTED_OUTPUT`
    */
   discover(request: DiscoverRequest, options?: OperationOptions): Promise<readonly TargetPortal[]>
+
+  /** Deletes the discovery record of a portal, and with it what it says of credentials; false if there was none. */
+  deleteDiscoveryRecord(portal: Portal, options?: OperationOptions): Promise<boolean>
 
   /**
    * All node records, shortly. `NodeDb.records` says more, and survives damaged records.
@@ -123,6 +126,7 @@ export function createIscsiadm(host: Host): Iscsiadm {
 
   return {
     discover: async (request, options) => await discoverPortals(tools, request, options),
+    deleteDiscoveryRecord: async (portal, options) => await forgetPortal(tools, portal, options),
     nodes: async options => await runner.whole(node.listNodes(), options),
     showRecords: async (selector, options) => await runner.whole(node.showRecords(selector), options),
     createRecord: async ({ iface = DEFAULT_IFACE, ...record }, options) => {

@@ -1,6 +1,7 @@
 import { invalid } from '../core/check.ts'
 import { LunError } from '../core/error.ts'
 import type { OperationOptions } from '../core/options.ts'
+import { draftOf } from '../host/files.ts'
 import type { Host } from '../host/host.ts'
 import { type DbLockOptions, withDbLock } from './db-lock.ts'
 import { checkPlace, isPresent, type RecordPlace } from './db-path.ts'
@@ -21,7 +22,7 @@ export interface WriteOptions extends DbLockOptions {
   readonly roots: readonly string[]
 }
 
-type WriteHost = Pick<Host, 'files' | 'clock'>
+type WriteHost = Pick<Host, 'files' | 'clock' | 'locks'>
 
 const MODE = 0o600 // as iscsiadm, umask 077
 
@@ -97,6 +98,7 @@ export async function removeRecord(
 async function removeNode({ files }: WriteHost, path: string, place: RecordPlace): Promise<boolean> {
   const { root, owner, entry, file } = place
   const isRemoved = (await isPresent(files, path, place)) && (await files.remove(path))
+  await files.remove(draftOf(path, root)) // left by a crash
   if (isRemoved && file !== undefined) {
     const link = `${owner},${entry},${file}`
     const sources = (await files.list(`${root}/send_targets`)).map(source => `send_targets/${source}`)

@@ -71,7 +71,7 @@ export interface NodeDbOptions {
  * }
  * ```
  */
-export function createNodeDb(host: Pick<Host, 'files' | 'clock'>, options: NodeDbOptions = {}): NodeDb {
+export function createNodeDb(host: Pick<Host, 'files' | 'clock' | 'locks'>, options: NodeDbOptions = {}): NodeDb {
   const { files } = host
   const roots = options.root === undefined ? DB_ROOTS : [options.root]
   const lock = { roots, folder: options.lockFolder, timeoutMs: options.lockTimeoutMs }

@@ -5,6 +5,7 @@ import type { Clock } from '../host/clock.ts'
 import type { Command } from '../host/command.ts'
 import { run } from '../host/executor.ts'
 import type { Host } from '../host/host.ts'
+import { releaseAbandoned } from './db-lock.ts'
 
 /** Runs iscsiadm commands; a busy database is the one thing worth another try. */
 export interface Runner {
@@ -19,12 +20,17 @@ const FIRST_PAUSE_MS = 200
 /** How long iscsiadm waits for the lock, open-iscsi usr/idbm.c. */
 const STALE_LOCK_MS = 30_000
 
-export function createRunner({ executor, clock }: Pick<Host, 'executor' | 'clock'>): Runner {
+export function createRunner(host: Host): Runner {
+  const { executor, clock } = host
   return {
-    whole: async (command, { signal } = {}) =>
-      await unlessBusy(clock, async () => await run(executor, command), signal),
-    abortable: async (command, { signal } = {}) =>
-      await unlessBusy(clock, async () => await run(executor, command, { signal }), signal),
+    whole: async (command, { signal } = {}) => {
+      await releaseAbandoned(host, { signal })
+      return await unlessBusy(clock, async () => await run(executor, command), signal)
+    },
+    abortable: async (command, { signal } = {}) => {
+      await releaseAbandoned(host, { signal })
+      return await unlessBusy(clock, async () => await run(executor, command, { signal }), signal)
+    },
   }
 }
 

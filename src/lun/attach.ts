@@ -8,7 +8,8 @@ import { detachLun } from './detach.ts'
 import { type LunDeviceNode, verifyDevice } from './device.ts'
 import { findEndpoints, liveSession } from './endpoints.ts'
 import { explainLoginFailure } from './explain.ts'
-import { startLatePaths } from './late.ts'
+import { finishJobs } from './jobs.ts'
+import { createEntrance, startLatePaths } from './late.ts'
 import { startLogin } from './login.ts'
 import { createLunIdentity } from './lun-identity.ts'
 import { createMade, isUnchanged, takeBack } from './made.ts'
@@ -62,6 +63,7 @@ interface Established {
 }
 
 async function attachLocked(context: Context, operation: Operation, wish: AttachWish): Promise<Established> {
+  await finishJobs(context, operation)
   const endpoints = await operation.step('portals', async () => await findEndpoints(context, operation, wish))
   if (wish.multipath === 'never') return await attachSingle(context, operation, wish, endpoints)
   try {
@@ -107,8 +109,9 @@ async function establish(
   const made = await createMade(context)
   const identity = createLunIdentity(context, wish)
   const admit = createAdmission(context)
-  const shared: PathContext = { context, operation, wish, made, identity, isMultipath, admit }
   const stopPaths = new AbortController()
+  const entrance = createEntrance(context, operation, stopPaths.signal)
+  const shared: PathContext = { context, operation, wish, made, identity, isMultipath, admit, enter: entrance.enter }
   const paths: PathRun[] = []
   try {
     const sessions = await context.iscsiadm.sessions({ target: wish.target })
@@ -121,6 +124,9 @@ async function establish(
     await operation.step('paths', async () => await waitForPaths(shared, paths))
     const node = await operation.step('device', async () => await verifyDevice(shared, paths))
     operation.signal.throwIfAborted()
+    // What has begun goes on under the lock of this attach; what begins later has to ask for it.
+    entrance.close()
+    for (const path of paths) if (path.hasSession()) operation.keep(path.settled)
     return { shared, node, paths, stopPaths }
   } catch (error) {
     stopPaths.abort(error)

@@ -3,6 +3,7 @@ import { createLocalHost } from '../host/local.ts'
 import { type Context, createContext } from './context.ts'
 import { findLun } from './find-lun.ts'
 import { assertUnused, describeBusy } from './in-use.ts'
+import { finishJobs } from './jobs.ts'
 import { type LunOptions, OPERATION_TIMEOUT_MS, type Operation, runOnTarget } from './operation.ts'
 import { checkAddress, type LunAddress } from './request.ts'
 import { isNothing, tearDown } from './teardown.ts'
@@ -61,10 +62,15 @@ async function detachLocked(
   times: { readonly busyMs: number; readonly removeMs: number }
 ): Promise<Detachment> {
   const { target, lun } = operation
+  await finishJobs(context, operation)
   const ledger = await context.ledger.read(target)
   const found = await findLun(context, operation, ledger)
   const { leftovers, wwid } = found
-  if (isNothing(leftovers)) return { outcome: 'already-detached', target, lun, wwid }
+  const isEnded = async (): Promise<boolean> => (await context.iscsiadm.sessions({ target })).length === 0
+  if (isNothing(leftovers)) {
+    await context.ledger.settle(target, lun, { isEnded: await isEnded() })
+    return { outcome: 'already-detached', target, lun, wwid }
+  }
   const disks = found.disks.map(({ name }) => name)
   await operation.step('in-use', async () => {
     // A path is held by its map, so where there is a map only the map's users count; a shared map stays. multipathd
@@ -89,7 +95,6 @@ async function detachLocked(
       steps: failed,
     })
   }
-  const isEnded = (await context.iscsiadm.sessions({ target })).length === 0
-  await context.ledger.settle(target, lun, { isEnded })
+  await context.ledger.settle(target, lun, { isEnded: await isEnded() })
   return { outcome: 'detached', target, lun, wwid }
 }

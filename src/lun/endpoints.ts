@@ -1,8 +1,11 @@
 import { LunError } from '../core/error.ts'
-import { type Portal, samePortal } from '../core/portal.ts'
+import type { Iqn } from '../core/iqn.ts'
+import { formatPortal, type Portal, samePortal } from '../core/portal.ts'
 import { DEFAULT_IFACE } from '../iscsi/iface-name.ts'
+import type { DiscoverRequest, TargetPortal } from '../iscsi/iscsiadm.ts'
 import type { IscsiSession } from '../iscsi/session.ts'
 import type { Context } from './context.ts'
+import { jobsFor } from './jobs.ts'
 import type { Operation } from './operation.ts'
 import { type AttachWish, type Endpoint, endpointKey } from './request.ts'
 
@@ -23,7 +26,7 @@ export async function findEndpoints(
 }
 
 async function sourceEndpoints(
-  { iscsiadm, nodeDb }: Context,
+  context: Context,
   { signal }: Operation,
   { source, target, ifaces, chap }: AttachWish
 ): Promise<readonly Endpoint[]> {
@@ -33,16 +36,34 @@ async function sourceEndpoints(
     case 'given':
       return through(source.portals)
     case 'discovery': {
-      const offers = await iscsiadm.discover({ portal: source.portal, chap }, { signal })
+      const offers = await discover(context, target, { portal: source.portal, chap }, signal)
       return through(offers.filter(offer => offer.target === target).map(offer => offer.portal))
     }
     case 'node-db': {
-      const { records } = await nodeDb.recordsOf(target)
+      const { records } = await context.nodeDb.recordsOf(target)
       return records
         .filter(record => ifaces === undefined || ifaces.includes(record.iface))
         .map(({ portal, iface }) => ({ portal, iface }))
     }
   }
+}
+
+// With credentials it takes a discovery record, which is to be found should this process die meanwhile.
+async function discover(
+  { iscsiadm, nodeDb, ledger, host }: Context,
+  target: Iqn,
+  request: DiscoverRequest,
+  signal: AbortSignal
+): Promise<readonly TargetPortal[]> {
+  const known = request.chap === undefined ? [] : (await nodeDb.discoveryRecords()).records
+  if (request.chap === undefined || known.some(record => samePortal(record.portal, request.portal))) {
+    return await iscsiadm.discover(request, { signal })
+  }
+  const discoveries = [formatPortal(request.portal)]
+  await ledger.note(target, { discoveries, jobs: await jobsFor(host.files, 'discovery', discoveries, 0) })
+  const offers = await iscsiadm.discover(request, { signal })
+  await ledger.note(target, { discoveries: [], jobs: {} })
+  return offers
 }
 
 function noPortals({ target, source }: AttachWish): LunError<'NO_PORTALS'> {

@@ -4,6 +4,7 @@ import type { Iqn } from '../core/iqn.ts'
 import type { Files } from '../host/files.ts'
 import type { IscsiSession } from '../iscsi/session.ts'
 import type { Context } from './context.ts'
+import { sessionKey } from './jobs.ts'
 import type { TargetLedger } from './ledger.ts'
 import { endpointKey } from './request.ts'
 import type { Leftovers } from './teardown.ts'
@@ -84,9 +85,19 @@ export async function findLun(
       devices,
       wwidEntry: entries.find(entry => entry === wwid),
       sessions: ending,
-      records: ending.length === sessions.length ? ledger.records : [],
+      records: ending.length === sessions.length ? await recordsOf(context, target, ledger) : [],
     },
   }
+}
+
+async function recordsOf(
+  { nodeDb }: Context,
+  target: Iqn,
+  { records: ours }: TargetLedger
+): Promise<readonly string[]> {
+  if (ours.length === 0) return []
+  const { records } = await nodeDb.recordsOf(target)
+  return records.filter(record => ours.includes(endpointKey(record))).map(({ path }) => path)
 }
 
 async function withoutOtherLuns(
@@ -112,9 +123,5 @@ function endingSessions(
 ): readonly IscsiSession[] {
   const isKnown = ledger.wwids[lun] !== undefined || ledger.logins.length > 0
   const used = new Set(devices.map(({ session }) => session.sid))
-  return sessions.filter(session =>
-    isKnown
-      ? ledger.logins.includes(endpointKey({ portal: session.persistentPortal, iface: session.iface }))
-      : used.has(session.sid)
-  )
+  return sessions.filter(session => (isKnown ? ledger.logins.includes(sessionKey(session)) : used.has(session.sid)))
 }

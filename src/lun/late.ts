@@ -2,8 +2,10 @@ import { hasCode, LunError } from '../core/error.ts'
 import type { PathOutcome } from '../core/path-outcome.ts'
 import { withDeadline } from '../flow/deadline.ts'
 import { retry } from '../flow/retry.ts'
+import type { Context } from './context.ts'
+import { finishJobs } from './jobs.ts'
 import { startLogin } from './login.ts'
-import { targetLock } from './operation.ts'
+import { type Operation, targetLock } from './operation.ts'
 import type { PathContext } from './path.ts'
 import { type PathRun, startPath } from './paths.ts'
 
@@ -45,6 +47,7 @@ export function startLatePaths(shared: PathContext, paths: readonly PathRun[], s
   const awaited = (): string => `late paths of LUN ${wish.lun} of ${wish.target}`
   const limits = { signal: stopPaths.signal, timeoutMs: wish.paths.lateMs, awaited }
   const isMissing = paths.some(path => path.outcome().state !== 'up')
+  const forgotten = isMissing ? forgetJobs(shared) : Promise.resolve()
   const done =
     isMissing && wish.paths.lateMs > 0
       ? withDeadline(context.host.clock, limits, async signal => {
@@ -59,20 +62,72 @@ export function startLatePaths(shared: PathContext, paths: readonly PathRun[], s
     stop: async () => {
       stopPaths.abort(stopped())
       await done
-      await Promise.allSettled([...current.map(async path => await path.settled), ...made.running])
+      await Promise.allSettled([forgotten, ...current.map(async path => await path.settled), ...made.running])
     },
   }
 }
 
 async function tryAgain(shared: PathContext, { endpoint }: PathRun, signal: AbortSignal): Promise<PathRun> {
   const { context, operation, wish, made } = shared
-  const work = async (): Promise<PathRun> => {
+  return await whileAttached(context, operation, signal, async () => {
+    await finishJobs(context, { target: wish.target, signal })
     const login = await startLogin(context, { ...operation, signal }, wish, [endpoint], made)
-    const run = startPath(shared, endpoint, login, signal)
+    const run = startPath({ ...shared, enter: async work => await work() }, endpoint, login, signal)
     await run.settled
+    await Promise.allSettled(made.running)
+    await context.ledger.note(wish.target, { jobs: {} })
     return run
+  })
+}
+
+/** Decides how the local work on a path begins. */
+export interface Entrance {
+  readonly enter: PathContext['enter']
+  /** The attach is over: from now on others may have the target, or have detached the LUN. */
+  readonly close: () => void
+}
+
+export function createEntrance(
+  context: Context,
+  place: Pick<Operation, 'target' | 'lun'>,
+  signal: AbortSignal
+): Entrance {
+  let isClosed = false
+  return {
+    close: () => {
+      isClosed = true
+    },
+    enter: async work => {
+      if (isClosed) await whileAttached(context, place, signal, work)
+      else await work()
+    },
   }
-  return await context.host.locks.withLock(targetLock(wish.target), work, { timeoutMs: LOCK_MS, signal })
+}
+
+/** Runs `work` with the target to itself, unless the LUN was detached meanwhile: nobody wants its paths back then. */
+async function whileAttached<T>(
+  { host, ledger }: Context,
+  { target, lun }: Pick<Operation, 'target' | 'lun'>,
+  signal: AbortSignal,
+  work: () => Promise<T>
+): Promise<T> {
+  const check = async (): Promise<T> => {
+    if ((await ledger.read(target)).wwids[lun] === undefined) {
+      throw new LunError('LUN_NOT_FOUND', `LUN ${lun} of ${target} is no longer attached`, { target, lun, hctls: [] })
+    }
+    return await work()
+  }
+  return await host.locks.withLock(targetLock(target), check, { timeoutMs: LOCK_MS, signal })
+}
+
+/** Once all logins of an attach have ended nobody has to wait for them any more. */
+async function forgetJobs({ context, operation, made }: PathContext): Promise<void> {
+  const { target } = operation
+  const { signal } = new AbortController()
+  await Promise.allSettled(made.running)
+  await whileAttached(context, operation, signal, async () => await context.ledger.note(target, { jobs: {} })).catch(
+    () => {} // detached meanwhile, or so busy a target that the jobs' own time is over before
+  )
 }
 
 function stopped(): LunError<'TIMEOUT'> {

@@ -1,14 +1,18 @@
 import type { Iqn } from '../core/iqn.ts'
-import type { Files } from '../host/files.ts'
+import { draftOf, type Files } from '../host/files.ts'
 
 /** What this library did to a target and has not taken back yet. */
 export interface TargetLedger {
-  /** Paths of node records it created. */
+  /** Endpoints whose node records it creates, see `endpointKey`. */
   readonly records: readonly string[]
-  /** Endpoints it logged in, see `endpointKey`. */
+  /** Endpoints it logs in. */
   readonly logins: readonly string[]
   /** LUN number to the WWID it was attached with. */
   readonly wwids: Readonly<Record<string, string>>
+  /** Portals whose discovery records, with credentials, it makes for the time of a question. */
+  readonly discoveries: readonly string[]
+  /** What iscsid was told to do, as `login ENDPOINT` or `logout ENDPOINT`, and when it must be done, by the host's uptime. */
+  readonly jobs: Readonly<Record<string, number>>
 }
 
 /**
@@ -17,14 +21,14 @@ export interface TargetLedger {
  */
 export interface Ledger {
   read(target: Iqn): Promise<TargetLedger>
-  /** Adds what is about to be done. */
+  /** Adds what is about to be done; `jobs` and `discoveries` are replaced. */
   note(target: Iqn, more: Partial<TargetLedger>): Promise<void>
-  /** Strikes out what is gone: the LUN, and with `isEnded` the target's logins and records. */
+  /** Strikes out what is gone: the LUN, and with `isEnded` the target's logins, records and jobs. */
   settle(target: Iqn, lun: number, options: { readonly isEnded: boolean }): Promise<void>
 }
 
 const DIRECTORY = '/run/xen-lun/targets'
-const EMPTY: TargetLedger = { records: [], logins: [], wwids: {} }
+const EMPTY: TargetLedger = { records: [], logins: [], wwids: {}, discoveries: [], jobs: {} }
 
 export function createLedger(files: Files): Ledger {
   const path = (target: Iqn): string => `${DIRECTORY}/${target}.json`
@@ -32,6 +36,7 @@ export function createLedger(files: Files): Ledger {
   const write = async (target: Iqn, ledger: TargetLedger): Promise<void> => {
     if (isEmpty(ledger)) {
       await files.remove(path(target))
+      await files.remove(draftOf(path(target))) // left by a crash
       return
     }
     await files.makeDirectory(DIRECTORY, 0o700)
@@ -39,24 +44,26 @@ export function createLedger(files: Files): Ledger {
   }
   return {
     read,
-    note: async (target, { records = [], logins = [], wwids = {} }) => {
+    note: async (target, { records = [], logins = [], wwids = {}, discoveries, jobs }) => {
       const now = await read(target)
       await write(target, {
         records: [...new Set([...now.records, ...records])],
         logins: [...new Set([...now.logins, ...logins])],
         wwids: { ...now.wwids, ...wwids },
+        discoveries: discoveries ?? now.discoveries,
+        jobs: jobs ?? now.jobs,
       })
     },
     settle: async (target, lun, { isEnded }) => {
-      const { records, logins, wwids } = await read(target)
-      const { [String(lun)]: _gone, ...others } = wwids
-      await write(target, isEnded ? { ...EMPTY, wwids: others } : { records, logins, wwids: others })
+      const now = await read(target)
+      const { [String(lun)]: _gone, ...wwids } = now.wwids
+      await write(target, isEnded ? { ...EMPTY, wwids } : { ...now, wwids })
     },
   }
 }
 
-function isEmpty({ records, logins, wwids }: TargetLedger): boolean {
-  return records.length === 0 && logins.length === 0 && Object.keys(wwids).length === 0
+function isEmpty({ records, logins, wwids, discoveries, jobs }: TargetLedger): boolean {
+  return [records, logins, discoveries, Object.keys(wwids), Object.keys(jobs)].every(list => list.length === 0)
 }
 
 // Only this library writes the file, atomically; should it be damaged all the same, then nothing is known to be ours.
@@ -64,11 +71,13 @@ function parseLedger(text: string | undefined): TargetLedger {
   if (text === undefined) return EMPTY
   const value: unknown = parseJson(text)
   if (typeof value !== 'object' || value === null) return EMPTY
-  const { records, logins, wwids } = value as Record<string, unknown>
+  const { records, logins, wwids, discoveries, jobs } = value as Record<string, unknown>
   return {
     records: strings(records),
     logins: strings(logins),
-    wwids: typeof wwids === 'object' && wwids !== null ? stringValues(wwids) : {},
+    discoveries: strings(discoveries),
+    wwids: valuesOf(wwids, item => typeof item === 'string'),
+    jobs: valuesOf(jobs, item => typeof item === 'number'),
   }
 }
 
@@ -84,6 +93,9 @@ function strings(value: unknown): readonly string[] {
   return Array.isArray(value) ? value.filter(item => typeof item === 'string') : []
 }
 
-function stringValues(value: object): Record<string, string> {
-  return Object.fromEntries(Object.entries(value).filter(([, item]) => typeof item === 'string'))
+function valuesOf<T>(value: unknown, isWanted: (item: unknown) => item is T): Record<string, T> {
+  if (typeof value !== 'object' || value === null) return {}
+  return Object.fromEntries(
+    Object.entries(value).flatMap(([key, item]: [string, unknown]) => (isWanted(item) ? [[key, item] as const] : []))
+  )
 }

@@ -4,6 +4,7 @@ import { until } from '../flow/until.ts'
 import type { IscsiSession } from '../iscsi/session.ts'
 import type { Context } from './context.ts'
 import { liveSession } from './endpoints.ts'
+import { jobsFor } from './jobs.ts'
 import type { Made } from './made.ts'
 import type { Operation } from './operation.ts'
 import { type AttachWish, type Endpoint, endpointKey } from './request.ts'
@@ -34,7 +35,8 @@ export async function startLogin(
   const offline = endpoints.filter(endpoint => liveSession(before, endpoint) === undefined)
   if (offline.length > 0) {
     made.logins.push(...offline)
-    await ledger.note(target, { logins: offline.map(endpointKey) })
+    const jobs = await jobsFor(host.files, 'login', offline.map(endpointKey), wish.loginTimeoutMs)
+    await ledger.note(target, { logins: offline.map(endpointKey), jobs })
   }
   const { records } = await nodeDb.recordsOf(target)
   const isWhole = offline.length > 1 && offline.length === records.length

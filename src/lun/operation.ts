@@ -24,6 +24,8 @@ export interface Operation {
   /** Fires on the caller's signal and at the deadline. */
   readonly signal: AbortSignal
   readonly emit: (event: Unplaced<LunEvent>) => void
+  /** Keeps the target from others until `work` settles too; the operation itself does not wait for it. */
+  readonly keep: (work: Promise<unknown>) => void
   /** Reports start and end of `task`, and names it should the deadline strike meanwhile. */
   step<T>(step: Step, task: () => Promise<T>): Promise<T>
 }
@@ -40,7 +42,14 @@ export async function runOnTarget<T>(
   const { timeoutMs = OPERATION_TIMEOUT_MS } = options
   return await runOperation(clock, place, options, async operation => {
     const limits = { timeoutMs, signal: operation.signal }
-    return await locks.withLock(targetLock(place.target), async () => await task(operation), limits)
+    return await new Promise<T>((resolve, reject) => {
+      const kept: Promise<unknown>[] = []
+      const work = async (): Promise<void> => {
+        resolve(await task({ ...operation, keep: promise => kept.push(promise) }))
+        await Promise.allSettled(kept)
+      }
+      locks.withLock(targetLock(place.target), work, limits).catch(reject)
+    })
   })
 }
 
@@ -54,7 +63,7 @@ async function runOperation<T>(
   clock: Clock,
   context: Pick<EventContext, 'operation'> & { readonly target: Iqn; readonly lun: number },
   { signal, timeoutMs = OPERATION_TIMEOUT_MS, onEvent }: Pick<LunOptions, 'signal' | 'timeoutMs' | 'onEvent'>,
-  task: (operation: Operation) => Promise<T>
+  task: (operation: Omit<Operation, 'keep'>) => Promise<T>
 ): Promise<T> {
   const startedMs = clock.now()
   const emit: Operation['emit'] = event => {

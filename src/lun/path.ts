@@ -29,6 +29,8 @@ export interface PathContext {
   /** The identity the first path found; all others must match. */
   readonly identity: LunIdentity
   readonly isMultipath: boolean
+  /** Runs the local work on a path: at once, or as soon as the target is free. */
+  readonly enter: (work: () => Promise<void>) => Promise<void>
   /** Makes multipathd willing to map a single path, where its configuration is not; done once for all paths. */
   readonly admit: (disk: string, signal: AbortSignal) => Promise<void>
 }

@@ -30,7 +30,7 @@ export function startPath(shared: PathContext, endpoint: Endpoint, login: Login,
     try {
       const session = await login.session(endpoint, signal)
       hasSession = true
-      await bringUp(shared, endpoint, session, progress, signal)
+      await shared.enter(async () => await bringUp(shared, endpoint, session, progress, signal))
       progress({ state: 'up', error: undefined })
     } catch (error) {
       progress({ state: 'failed', error: error instanceof Error ? error : new Error(String(error)) })

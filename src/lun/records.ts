@@ -5,9 +5,10 @@ import { chapSettings } from '../iscsi/chap.ts'
 import type { TargetPortal } from '../iscsi/iscsiadm.ts'
 import type { NodeRecord } from '../iscsi/node-db.ts'
 import type { Context } from './context.ts'
+import { jobsFor } from './jobs.ts'
 import type { Made } from './made.ts'
 import type { Operation } from './operation.ts'
-import type { AttachWish, Endpoint } from './request.ts'
+import { type AttachWish, type Endpoint, endpointKey } from './request.ts'
 
 const SECOND_MS = 1000
 
@@ -22,10 +23,14 @@ export async function ensureRecords(
   endpoints: readonly Endpoint[],
   made: Made
 ): Promise<void> {
-  const { iscsiadm, nodeDb, ledger } = context
+  const { iscsiadm, nodeDb, ledger, host } = context
   const { target } = wish
   const before = (await nodeDb.recordsOf(target)).records
   const missing = endpoints.filter(endpoint => findRecord(before, endpoint) === undefined)
+  if (missing.length > 0) {
+    const records = missing.map(endpointKey)
+    await ledger.note(target, { records, jobs: await jobsFor(host.files, 'record', records, 0) })
+  }
   // All of them end before anything else, so that after a failure or an abort those made are known.
   const tagOf = createTags(context, { signal }, wish, endpoints)
   const attempts = await Promise.allSettled(
@@ -37,7 +42,6 @@ export async function ensureRecords(
   const now = (await nodeDb.recordsOf(target)).records
   const created = now.filter(({ path }) => !before.some(record => record.path === path))
   made.records.push(...created.map(({ path }) => path))
-  await ledger.note(target, { records: made.records })
   const failed = attempts.find(attempt => attempt.status === 'rejected')
   if (failed !== undefined) throw failed.reason
   await Promise.all(

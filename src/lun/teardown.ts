@@ -9,7 +9,11 @@ import { retry } from '../flow/retry.ts'
 import { until } from '../flow/until.ts'
 import type { IscsiSession } from '../iscsi/session.ts'
 import type { Context } from './context.ts'
+import { jobsFor, sessionKey } from './jobs.ts'
 import type { Operation } from './operation.ts'
+
+/** node.conn[0].timeo.logout_timeout */
+const LOGOUT_MS = 15_000
 
 /** What is to go. */
 export interface Leftovers {
@@ -102,16 +106,17 @@ async function removeDevices(
         ])
     )
   )
-  const disks = new Set(devices.map(({ disk }) => disk))
+  // Not by disk names: those are free as soon as the devices are gone, and another LUN may have them by now.
+  const hctls = new Set(devices.map(({ hctl }) => formatHctl(hctl)))
   const forgotten = async (): Promise<boolean> =>
-    !(await multipath.paths({ signal })).some(path => disks.has(path.device))
+    !(await multipath.paths({ signal })).some(({ hctl }) => hctl !== undefined && hctls.has(formatHctl(hctl)))
   const waited = await collectFailures([
     [
       'multipathd forgets the paths',
       async () => {
         // Otherwise a late removal event hits the next device of that name.
-        if (disks.size === 0 || !(await multipath.isRunning({ signal }))) return
-        const awaited = `multipathd to forget ${[...disks].join(', ')}`
+        if (hctls.size === 0 || !(await multipath.isRunning({ signal }))) return
+        const awaited = `multipathd to forget ${[...hctls].join(', ')}`
         await until(host.clock, forgotten, { awaited, timeoutMs: removeMs, signal })
       },
     ],
@@ -125,12 +130,14 @@ async function logOut(
   sessions: readonly IscsiSession[],
   { removeMs }: TeardownTimes
 ): Promise<void> {
-  const { iscsiadm, scsi, host } = context
+  const { iscsiadm, scsi, host, ledger } = context
   const idle: number[] = []
   for (const session of sessions) {
     if ((await scsi.devices(session)).length === 0) idle.push(session.sid)
   }
   if (idle.length === 0) return
+  const leaving = sessions.filter(({ sid }) => idle.includes(sid)).map(sessionKey)
+  await ledger.note(target, { jobs: await jobsFor(host.files, 'logout', leaving, LOGOUT_MS) })
   const present = await iscsiadm.sessions({ target })
   const isWhole = idle.length > 1 && present.every(session => idle.includes(session.sid))
   if (isWhole) await iscsiadm.logout({ target }, { signal })

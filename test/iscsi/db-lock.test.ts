@@ -1,18 +1,21 @@
 import { describe, expect, it } from 'vitest'
-import { withDbLock } from '../../src/iscsi/db-lock.ts'
+import { releaseAbandoned, withDbLock } from '../../src/iscsi/db-lock.ts'
 import { failureOf, testHost } from './fixtures.ts'
 
 const WRITE = '/run/lock/iscsi/lock.write'
+/** Started at 123456; its name is meant to confuse. */
+const PROCESS = { '/proc/4711/stat': `4711 (a) b) S 1${' 0'.repeat(17)} 123456 0 0\n` }
 
 describe('the lock of open-iscsi', () => {
-  it('is a hard link to the file lock, there while the task runs and gone after it', async () => {
-    const host = testHost()
+  it('is a hard link to a file that names its holder, there while the task runs and gone after it', async () => {
+    const host = testHost(undefined, PROCESS)
+    host.files.links.set('/proc/self', '/proc/4711')
     const answer = await withDbLock(host, async () => {
-      expect(host.files.contents.has(WRITE)).toBe(true)
+      expect(host.files.contents.get(WRITE)).toBe('xen-lun 4711 123456\n')
       return 7
     })
     expect(answer).toBe(7)
-    expect([...host.files.contents.keys()]).toEqual(['/run/lock/iscsi/lock'])
+    expect([...host.files.contents.keys()]).toEqual(Object.keys(PROCESS))
   })
 
   it('is released when the task fails', async () => {
@@ -61,6 +64,29 @@ describe('the lock of open-iscsi', () => {
     expect(error.message).toContain(`remove ${WRITE}`)
     expect(host.clock.now()).toBe(30_000)
     expect(host.files.contents.has(WRITE)).toBe(true)
+  })
+
+  it.each([
+    ['a process that is gone', 'xen-lun 4712 1\n'],
+    ['an earlier process of the same number', 'xen-lun 4711 77\n'],
+  ])('of %s is taken away, under a lock of our own', async (_, holder) => {
+    const host = testHost(undefined, { ...PROCESS, [WRITE]: holder })
+    expect(await withDbLock(host, async () => 7)).toBe(7)
+    expect(host.locks.held).toEqual(['node database'])
+    expect(host.clock.now()).toBeLessThan(100)
+    host.files.contents.set(WRITE, holder)
+    await releaseAbandoned(host)
+    expect(host.files.contents.has(WRITE)).toBe(false)
+  })
+
+  it.each([
+    ['a process that lives', 'xen-lun 4711 123456\n'],
+    ['iscsiadm', ''],
+  ])('of %s is left alone', async (_, holder) => {
+    const host = testHost(undefined, { ...PROCESS, [WRITE]: holder })
+    await releaseAbandoned(host)
+    expect(host.files.contents.get(WRITE)).toBe(holder)
+    expect(host.locks.held).toEqual([])
   })
 
   it('that changes hands is not called stale', async () => {

@@ -33,6 +33,7 @@ async function waitedMs(policy: PathPolicy, fates: readonly Fate[], stopMs = 60_
     lun: 0,
     signal,
     emit: () => {},
+    keep: () => {},
     step: async (_, task) => await task(),
   }
   const paths = fates.map((fate, n): PathRun => {
@@ -57,7 +58,8 @@ async function waitedMs(policy: PathPolicy, fates: readonly Fate[], stopMs = 60_
     joined: new Set(''),
     wwidsBefore: [],
   }
-  const shared = { context, operation, wish, made, identity, isMultipath: true, admit: async () => {} }
+  const enter = async (work: () => Promise<void>): Promise<void> => await work()
+  const shared = { context, operation, wish, made, identity, isMultipath: true, enter, admit: async () => {} }
   await waitForPaths(shared, paths)
   return clock.now()
 }

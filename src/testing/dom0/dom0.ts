@@ -19,7 +19,7 @@ import { createArray, type TargetSpec, type VolumeSpec } from './san.ts'
 import { createSan, type San } from './san-control.ts'
 import { createScheduler, type Policy } from './scheduler.ts'
 import { type HostState, leftovers, readState } from './state.ts'
-import { createTree, textFile } from './tree.ts'
+import { attribute, createTree, textFile } from './tree.ts'
 import { createUdev } from './udev.ts'
 import { createXenstorePrograms, type XenstoreModel } from './xenstore.ts'
 
@@ -81,6 +81,8 @@ export interface SimulatedDom0 {
 const PORTALS = ['10.0.1.1:3260', '10.0.2.1:3260'] as const
 const FIRST_PID = 1000
 const DEFAULT_TIMEOUT_MS = 30_000
+/** How long the host has been up when the simulation begins. */
+const BOOTED_MS = 3_600_000
 
 /**
  * Makes a dom0 for tests and demonstrations: no root, no Xen, no SAN, and 40 s of waiting cost nothing. It answers the
@@ -121,10 +123,13 @@ export function createSimulatedDom0(options: SimulationOptions = {}): SimulatedD
     flock,
     ...createXenstorePrograms(xenstore, scheduler),
   }
-  for (const folder of ['/run/lock', '/proc/self', '/etc/multipath', '/sys/block', '/dev/mapper']) {
+  for (const folder of ['/run/lock', '/etc/multipath', '/sys/block', '/dev/mapper']) {
     tree.makeDirectory(folder)
   }
-  tree.put('/proc/self/mountinfo', textFile(''))
+  tree.put(
+    '/proc/uptime',
+    attribute(() => `${((scheduler.now() + BOOTED_MS) / 1000).toFixed(2)} 0.00\n`)
+  )
   tree.put('/proc/swaps', textFile('Filename\tType\tSize\tUsed\tPriority\n'))
   for (const volume of options.volumes ?? []) array.addVolume(volume)
   for (const target of options.targets ?? []) array.addTarget(target)
@@ -133,6 +138,9 @@ export function createSimulatedDom0(options: SimulationOptions = {}): SimulatedD
   let nextPid = FIRST_PID
   const startUser = (): SimulatedUser => {
     const process = createProcess(nextPid++, scheduler, (pid, descriptor) => flock.release(pid, descriptor))
+    const folder = `/proc/${process.pid}`
+    tree.put(`${folder}/stat`, textFile(`${process.pid} (node) S 1${' 0'.repeat(17)} ${scheduler.now()} 0\n`))
+    tree.put(`${folder}/mountinfo`, textFile(''))
     const files = createFiles(tree, process)
     const socket = createExecutor(programs, process, started, () => multipathd.isRunning())
     return {
@@ -143,7 +151,10 @@ export function createSimulatedDom0(options: SimulationOptions = {}): SimulatedD
         clock: process.clock,
         locks: queued(createFlock({ executor: socket, files }), process.clock),
       },
-      kill: () => process.kill(),
+      kill: () => {
+        process.kill()
+        tree.remove(folder)
+      },
     }
   }
   const daemon = (model: { isRunning(): boolean; start(): void; stop(): void }): SimulatedDaemon => ({

@@ -1,9 +1,10 @@
-import type { FileStat, Files } from '../../host/files.ts'
+import { draftOf, type FileStat, type Files } from '../../host/files.ts'
 import type { SimulatedProcess } from './process.ts'
 import { fileError, type Tree, type TreeNode, textFile } from './tree.ts'
 
-/** The files port of one process: its view of the tree, call by call. */
-export function createFiles(tree: Tree, process: SimulatedProcess): Files {
+/** The files port of one process: its view of the tree, call by call. Its own /proc/self is the one difference. */
+export function createFiles(shared: Tree, process: SimulatedProcess): Files {
+  const tree = withSelf(shared, process.pid)
   const text = (path: string): string | undefined => {
     const node = tree.find(path)
     if (node === undefined) return undefined
@@ -49,9 +50,10 @@ export function createFiles(tree: Tree, process: SimulatedProcess): Files {
       node.write(content)
       return true
     },
-    replace: async (path, content, mode, scratch = path.slice(0, path.lastIndexOf('/'))) => {
-      if (tree.find(scratch)?.kind !== 'directory') throw fileError('ENOENT', scratch)
-      const draft = `${scratch}/.${path.slice(path.lastIndexOf('/') + 1)}.draft`
+    replace: async (path, content, mode, scratch) => {
+      const draft = draftOf(path, scratch)
+      const folder = draft.slice(0, draft.lastIndexOf('/'))
+      if (tree.find(folder)?.kind !== 'directory') throw fileError('ENOENT', folder)
       await process.act(`create ${draft}`)
       const file = textFile(content, mode)
       tree.put(draft, file)
@@ -99,6 +101,16 @@ export function createFiles(tree: Tree, process: SimulatedProcess): Files {
         process.close(descriptor)
       }
     },
+  }
+}
+
+function withSelf(tree: Tree, pid: number): Tree {
+  const own = (path: string): string => path.replace(/^\/proc\/self(?=\/|$)/, `/proc/${pid}`)
+  return {
+    ...tree,
+    find: (path, options) => tree.find(own(path), options),
+    resolve: path => tree.resolve(own(path)),
+    list: path => tree.list(own(path)),
   }
 }
 

@@ -3,14 +3,18 @@ import {
   type StorageArray,
   type TargetChap,
   type TargetSpec,
-  type Volume,
   type VolumeSpec,
   volumeOf,
   writeVolume,
 } from './san.ts'
 
 /** A volume of the array, and what it says it is. */
-export type PresentedVolume = Pick<Volume, 'name' | 'serial' | 'wwid'>
+export interface PresentedVolume {
+  readonly name: string
+  readonly serial: string
+  /** As multipath names it, from VPD page 0x83. */
+  readonly wwid: string
+}
 
 /** The storage array: volumes, targets that present them, and the faults of both and of the network. */
 export interface San {

@@ -10,8 +10,8 @@ export interface Turn {
   readonly isEffect: boolean
 }
 
-/** Picks whose turn it is, by index. The calls are in the order they came. */
-export type Policy = (ready: readonly Turn[]) => number
+/** Picks whose turn it is, by index, or nobody's for now. The calls are in the order they came. */
+export type Policy = (ready: readonly Turn[]) => number | undefined
 
 /**
  * Virtual time, and the order of all that happens in it. Time stands still while anybody has something to do and
@@ -40,8 +40,11 @@ export function createScheduler(policy: Policy = () => 0): Scheduler {
 
   const pump = (): void => {
     isPumping = false
-    if (ready.length > 0) ready.splice(policy(ready.map(({ turn }) => turn)), 1)[0]?.start()
-    else if (timers.some(({ isForeground }) => isForeground)) {
+    const hasTimer = timers.some(({ isForeground }) => isForeground)
+    const picked =
+      ready.length === 0 ? undefined : (policy(ready.map(({ turn }) => turn)) ?? (hasTimer ? undefined : 0))
+    if (picked !== undefined) ready.splice(picked, 1)[0]?.start()
+    else if (hasTimer) {
       const next = timers.shift()
       nowMs = Math.max(nowMs, next?.atMs ?? nowMs)
       next?.fire()

@@ -1,0 +1,49 @@
+import { expect, test } from 'vitest'
+import { attachLun, detachLun } from 'xen-lun'
+import type { SimulatedDom0 } from 'xen-lun/testing'
+import { exploreInterleavings, type InterleavingPlan, type Work } from './interleavings.ts'
+
+const target = 'iqn.2001-05.com.equallogic:0-8a0906-two'
+const another = 'iqn.2001-05.com.equallogic:0-8a0906-three'
+const dom0 = {
+  volumes: [
+    { name: 'v0', sizeMiB: 64 },
+    { name: 'v1', sizeMiB: 64 },
+    { name: 'v2', sizeMiB: 64 },
+  ],
+  targets: [
+    { iqn: target, luns: { 0: 'v0', 1: 'v1' } },
+    { iqn: another, luns: { 0: 'v2' } },
+  ],
+}
+const attach =
+  (lun: number, iqn = target): Work =>
+  async (host, { san }) => {
+    const { paths } = await attachLun({ target: iqn, lun, portals: san.portals }, { host })
+    expect(paths.map(({ state }) => state)).toEqual(['up', 'up'])
+  }
+const detach =
+  (lun: number, iqn = target): Work =>
+  async host =>
+    await detachLun({ target: iqn, lun }, { host })
+const putAway: Work = async (host, world: SimulatedDom0) => {
+  for (const lun of [0, 1]) await detach(lun)(host, world)
+  await detach(0, another)(host, world)
+}
+
+const cases: Readonly<Record<string, Omit<InterleavingPlan, 'dom0' | 'after'>>> = {
+  'attach and attach of one LUN': { both: [attach(0), attach(0)] },
+  'attach of one LUN and of another': { both: [attach(0), attach(1)] },
+  'attach and detach of one LUN': { before: attach(0), both: [attach(0), detach(0)] },
+  'detach of one LUN and attach of another': { before: attach(0), both: [detach(0), attach(1)] },
+  'detach and detach of one LUN': { before: attach(0), both: [detach(0), detach(0)] },
+  'attach of two targets': { both: [attach(0), attach(0, another)] },
+  'attach of a target and detach of another': { before: attach(0), both: [detach(0), attach(0, another)] },
+}
+
+test.each(Object.entries(cases))('%s: every interleaving ends well', { timeout: 60_000 }, async (name, plan) => {
+  const found = await exploreInterleavings({ ...plan, dom0, after: putAway })
+  console.log(`${name}: ${found.length} interleavings`)
+  expect(found.length).toBeGreaterThan(10)
+  expect(found.filter(({ errors, leftovers }) => leftovers.length > 0 || errors.length > 0)).toEqual([])
+})
