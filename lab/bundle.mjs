@@ -6,7 +6,7 @@ const outdir = 'dist-lab'
 
 await rm(outdir, { recursive: true, force: true })
 await build({
-  entryPoints: ['runner', 'record', 'shell'].map(name => `lab/${name}.ts`),
+  entryPoints: ['runner', 'record', 'shell', 'simulate'].map(name => `lab/${name}.ts`),
   outdir,
   outExtension: { '.js': '.mjs' },
   bundle: true,

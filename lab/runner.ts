@@ -1,6 +1,7 @@
-import { writeFile } from 'node:fs/promises'
+import { readFile, writeFile } from 'node:fs/promises'
 import { parseArgs } from 'node:util'
 import type { Scenario } from '../test/scenarios/scenario.ts'
+import { compare, type Verdicts } from './comparison.ts'
 import type { Report } from './report.ts'
 import { runScenarios } from './report.ts'
 import { scenarios } from './scenarios/index.ts'
@@ -43,9 +44,15 @@ const main = async (): Promise<number> => {
     console.log(listing(selected))
     return 0
   }
-  const { passed, failed } = await runAll(selected)
-  console.log(`${passed} passed, ${failed} failed`)
-  return failed === 0 && passed > 0 ? 0 : 1
+  const { passed, failed, results } = await runAll(selected)
+  const verdicts: Verdicts = JSON.parse(await readFile('/share/simulation.json', 'utf8'))
+  const { table, disagreements } = compare(selected, results, verdicts)
+  console.log(table)
+  for (const name of disagreements) console.log(`lab: ${name} in the simulation: ${verdicts[name] ?? 'not run'}`)
+  // One that fails on both sides is counted once, as a failure.
+  const bad = failed + disagreements.filter(name => results.find(result => result.name === name)?.ok).length
+  console.log(`${passed} passed, ${bad} failed`)
+  return bad === 0 && passed > 0 ? 0 : 1
 }
 
 // Not just an exit code: a scenario that timed out may still hold the process open.

@@ -1,12 +1,12 @@
 import { readFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
-import { createTools, outcomeOf, type Take } from '../lab/takes/take.ts'
-import * as takes from '../lab/takes/takes.ts'
 import { parseCassette } from '../src/testing/cassette.ts'
 import { createFakeClock } from '../src/testing/fake-clock.ts'
 import { createFakeLocks } from '../src/testing/fake-locks.ts'
 import { createMemoryFiles } from '../src/testing/memory-files.ts'
 import { createReplayExecutor } from '../src/testing/replay.ts'
+import { createTools, outcomeOf, type Take } from './takes/take.ts'
+import * as takes from './takes/takes.ts'
 
 // `npm run lab:record` makes these from the real tools; playing them back must come to the same answers and errors.
 const folder = new URL('fixtures/recorded/', import.meta.url)

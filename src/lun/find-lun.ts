@@ -83,7 +83,9 @@ export async function findLun(
     leftovers: {
       map: found.isShared ? undefined : found.map,
       devices,
-      wwidEntry: entries.find(entry => entry === wwid),
+      // What was written went through the map, if there is one.
+      isDirty: found.map === undefined,
+      wwidEntries: entries.filter(entry => entry === wwid),
       sessions: ending,
       records: ending.length === sessions.length ? await recordsOf(context, target, ledger) : [],
     },

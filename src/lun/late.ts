@@ -1,13 +1,16 @@
-import { hasCode, LunError } from '../core/error.ts'
+import { hasCode, isLunError, LunError } from '../core/error.ts'
+import { formatHctl } from '../core/hctl.ts'
 import type { PathOutcome } from '../core/path-outcome.ts'
 import { withDeadline } from '../flow/deadline.ts'
 import { retry } from '../flow/retry.ts'
 import type { Context } from './context.ts'
+import { describeLun, findDevices } from './find-lun.ts'
 import { finishJobs } from './jobs.ts'
 import { startLogin } from './login.ts'
 import { type Operation, targetLock } from './operation.ts'
 import type { PathContext } from './path.ts'
 import { type PathRun, startPath } from './paths.ts'
+import { tearDown } from './teardown.ts'
 
 /** The missing paths of an attach that has returned. */
 export interface LatePaths {
@@ -39,10 +42,13 @@ export function startLatePaths(shared: PathContext, paths: readonly PathRun[], s
       const { error } = run.outcome()
       if (error !== undefined) throw error
     }
-    const { error } = first.outcome()
-    if (!isPassing(error)) return
-    const pauses = { firstPauseMs: FIRST_PAUSE_MS, maxPauseMs: MAX_PAUSE_MS }
-    await retry(context.host.clock, again, { isPassing, ...pauses, withinMs: wish.paths.lateMs, signal })
+    if (isPassing(first.outcome().error)) {
+      const pauses = { firstPauseMs: FIRST_PAUSE_MS, maxPauseMs: MAX_PAUSE_MS }
+      const limits = { isPassing, ...pauses, withinMs: wish.paths.lateMs, signal }
+      await retry(context.host.clock, again, limits).catch(() => {}) // its outcome tells
+    }
+    const { error, hctl } = current[n]?.outcome() ?? {}
+    if (hctl !== undefined && isLunError(error, 'LUN_MISMATCH')) await dropForeign(shared, hctl)
   }
   const awaited = (): string => `late paths of LUN ${wish.lun} of ${wish.target}`
   const limits = { signal: stopPaths.signal, timeoutMs: wish.paths.lateMs, awaited }
@@ -65,6 +71,24 @@ export function startLatePaths(shared: PathContext, paths: readonly PathRun[], s
       await Promise.allSettled([forgotten, ...current.map(async path => await path.settled), ...made.running])
     },
   }
+}
+
+const REMOVE_MS = 30_000
+
+/** A path to another volume must not stay: multipathd would make a map of that volume, or has. */
+async function dropForeign({ context, operation, made, identity }: PathContext, hctl: string): Promise<void> {
+  const { target, lun } = operation
+  const { signal } = new AbortController()
+  await whileAttached(context, operation, signal, async () => {
+    const all = await findDevices(context, await context.iscsiadm.sessions({ target }), lun)
+    const devices = all.filter(device => formatHctl(device.hctl) === hctl && made.hctls.has(hctl))
+    const { map, isShared } = await describeLun(context.host.files, devices, undefined)
+    const foreign = isShared || map?.wwid === identity.wwid ? undefined : map
+    const wwidEntries = foreign === undefined || made.wwidsBefore.includes(foreign.wwid) ? [] : [foreign.wwid]
+    const leftovers = { map: foreign, devices, isDirty: false, wwidEntries, sessions: [], records: [] }
+    const step = async <T>(_: unknown, task: () => Promise<T>): Promise<T> => await task()
+    await tearDown(context, { target, lun, signal, step }, leftovers, { busyMs: REMOVE_MS, removeMs: REMOVE_MS })
+  })
 }
 
 async function tryAgain(shared: PathContext, { endpoint }: PathRun, signal: AbortSignal): Promise<PathRun> {

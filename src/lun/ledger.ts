@@ -1,4 +1,5 @@
 import type { Iqn } from '../core/iqn.ts'
+import { readPortalText } from '../core/portal.ts'
 import { draftOf, type Files } from '../host/files.ts'
 
 /** What this library did to a target and has not taken back yet. */
@@ -75,9 +76,9 @@ function parseLedger(text: string | undefined): TargetLedger {
   return {
     records: strings(records),
     logins: strings(logins),
-    discoveries: strings(discoveries),
-    wwids: valuesOf(wwids, item => typeof item === 'string'),
-    jobs: valuesOf(jobs, item => typeof item === 'number'),
+    discoveries: strings(discoveries).filter(isPortal),
+    wwids: valuesOf(wwids, LUN, isFilled),
+    jobs: valuesOf(jobs, ANY, isTime),
   }
 }
 
@@ -90,12 +91,30 @@ function parseJson(text: string): unknown {
 }
 
 function strings(value: unknown): readonly string[] {
-  return Array.isArray(value) ? value.filter(item => typeof item === 'string') : []
+  return Array.isArray(value) ? value.filter(isFilled) : []
 }
 
-function valuesOf<T>(value: unknown, isWanted: (item: unknown) => item is T): Record<string, T> {
-  if (typeof value !== 'object' || value === null) return {}
+const LUN = /^\d{1,5}$/
+const ANY = /./
+
+function valuesOf<T>(value: unknown, key: RegExp, isWanted: (item: unknown) => item is T): Record<string, T> {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return {}
   return Object.fromEntries(
-    Object.entries(value).flatMap(([key, item]: [string, unknown]) => (isWanted(item) ? [[key, item] as const] : []))
+    Object.entries(value).flatMap(([name, item]: [string, unknown]) =>
+      key.test(name) && isWanted(item) ? [[name, item] as const] : []
+    )
   )
+}
+
+function isPortal(text: string): boolean {
+  return typeof readPortalText(text) !== 'string'
+}
+
+function isFilled(item: unknown): item is string {
+  return typeof item === 'string' && item !== ''
+}
+
+// JSON can say 1e999, which nobody could wait for.
+function isTime(item: unknown): item is number {
+  return Number.isFinite(item)
 }

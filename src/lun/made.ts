@@ -52,10 +52,13 @@ export async function takeBack(
   const all = await findDevices(context, sessions, lun)
   const devices = all.filter(({ hctl }) => made.hctls.has(formatHctl(hctl)))
   const found = await describeLun(context.host.files, devices, wwid)
+  const isNew = (entry: string | undefined): entry is string => entry !== undefined && !made.wwidsBefore.includes(entry)
   const leftovers: Leftovers = {
     map: devices.length === 0 || found.isShared ? undefined : found.map,
     devices,
-    wwidEntry: wwid === undefined || made.wwidsBefore.includes(wwid) || found.isShared ? undefined : wwid,
+    isDirty: false,
+    // Where the LUN was not the one expected, multipathd may have made a map of what it was.
+    wwidEntries: found.isShared ? [] : [wwid, found.map?.wwid].filter(isNew),
     sessions: made.logins.flatMap(endpoint => sessionsAt(sessions, endpoint)),
     records: made.records,
   }

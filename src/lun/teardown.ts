@@ -21,16 +21,18 @@ export interface Leftovers {
   readonly map: { readonly name: string; readonly wwid: string } | undefined
   /** The LUN's SCSI devices. */
   readonly devices: readonly { readonly hctl: Hctl; readonly disk: string | undefined }[]
-  /** The entry of multipath's wwids file, if it is there. */
-  readonly wwidEntry: string | undefined
+  /** Somebody may have written to the devices themselves: without a map, and after the attach. */
+  readonly isDirty: boolean
+  /** Entries of multipath's wwids file, as far as they are there. */
+  readonly wwidEntries: readonly string[]
   /** Sessions to log out, unless another LUN lives on them. */
   readonly sessions: readonly IscsiSession[]
   /** Paths of node records to delete, once no session needs them. */
   readonly records: readonly string[]
 }
 
-export function isNothing({ map, devices, wwidEntry, sessions, records }: Leftovers): boolean {
-  return map === undefined && wwidEntry === undefined && [devices, sessions, records].every(list => list.length === 0)
+export function isNothing({ map, devices, wwidEntries, sessions, records }: Leftovers): boolean {
+  return map === undefined && [wwidEntries, devices, sessions, records].every(list => list.length === 0)
 }
 
 /** Deadlines of the single steps; the kernel may take 30 s to let go of a device. */
@@ -88,7 +90,7 @@ async function flush(
 async function removeDevices(
   { host, multipath, scsi }: Context,
   { signal }: Pick<Operation, 'signal'>,
-  { devices, map }: Leftovers,
+  { devices, isDirty }: Leftovers,
   { removeMs }: TeardownTimes
 ): Promise<readonly FailedStep[]> {
   const failed = await Promise.all(
@@ -98,8 +100,7 @@ async function removeDevices(
           [
             `delete SCSI device ${formatHctl(hctl)}`,
             async () => {
-              // What was written went through the map, if there was one; to sync a dead path would only fail.
-              if (disk !== undefined && map === undefined) await host.files.sync(`/dev/${disk}`)
+              if (disk !== undefined && isDirty) await syncUntil(signal, host.files.sync(`/dev/${disk}`))
               await scsi.remove(hctl, { timeoutMs: removeMs, signal })
             },
           ],
@@ -122,6 +123,21 @@ async function removeDevices(
     ],
   ])
   return [...failed.flat(), ...waited]
+}
+
+// The sync of a path that is dead lasts as long as the kernel hopes for it, and cannot be stopped.
+async function syncUntil(signal: AbortSignal, sync: Promise<boolean>): Promise<void> {
+  const done = new AbortController()
+  const aborted = new Promise<never>((_, reject) => {
+    const onAbort = (): void => reject(signal.reason as Error)
+    signal.addEventListener('abort', onAbort, { signal: done.signal })
+    if (signal.aborted) onAbort()
+  })
+  try {
+    await Promise.race([sync, aborted])
+  } finally {
+    done.abort()
+  }
 }
 
 async function logOut(
@@ -158,14 +174,15 @@ async function sidsLeft({ iscsiadm }: Context, target: Iqn, sids: readonly numbe
 async function forget(
   context: Context,
   { signal, target }: Pick<Operation, 'signal' | 'target'>,
-  { records, wwidEntry }: Leftovers
+  { records, wwidEntries }: Leftovers
 ): Promise<readonly FailedStep[]> {
   const { nodeDb, multipath, iscsiadm } = context
   const steps: [string, () => Promise<unknown>][] = []
-  if (wwidEntry !== undefined && (await multipath.wwids()).some(entry => entry === wwidEntry)) {
+  const entries = wwidEntries.length === 0 ? [] : await multipath.wwids()
+  for (const entry of entries.filter(each => wwidEntries.includes(each))) {
     steps.push([
-      `remove ${wwidEntry} from multipath's wwids`,
-      async () => await multipath.removeWwid(wwid(wwidEntry), { signal }),
+      `remove ${entry} from multipath's wwids`,
+      async () => await multipath.removeWwid(wwid(entry), { signal }),
     ])
   }
   const isInUse = (await iscsiadm.sessions({ target })).length > 0

@@ -6,6 +6,7 @@ import { type IscsiadmParts, locked, type Mode, NO_RECORDS, noDaemon } from './i
 import { EXIT } from './iscsid.ts'
 import { portalOf, type RecordFile } from './node-records.ts'
 import { answer, failed, type Options, type Program, type ProgramContext, readOptions } from './program.ts'
+import { NODE_DEFAULTS } from './record-defaults.ts'
 import { splitPortal } from './session.ts'
 
 const FLAGS = ['--login', '--logout', '--rescan', '-u', '--discover', '-W', '--no_wait']
@@ -88,9 +89,17 @@ function listRecord(record: RecordFile): string {
   return `${portalOf(record)},${tpgt >>> 0} ${record.settings.get('node.name') ?? ''}\n`
 }
 
+/** The name and the tpgt come first. */
+const NAMES = 2
+
 function showRecord({ settings }: RecordFile): string {
   const isSecret = (name: string): boolean => /\.password(?:_in)?$/.test(name)
-  const lines = [...settings].map(([name, value]) => `${name} = ${isSecret(name) ? '********' : value}\n`)
+  const all = new Map(
+    [...settings].slice(0, NAMES).concat(NODE_DEFAULTS.map(([name]) => [name, settings.get(name) ?? '']))
+  )
+  const shown = (name: string, value: string): string =>
+    value === '' ? '<empty>' : isSecret(name) ? '********' : value
+  const lines = [...all].map(([name, value]) => `${name} = ${shown(name, value)}\n`)
   return `# BEGIN RECORD 2.1.11\n${lines.join('')}# END RECORD\n`
 }
 

@@ -37,7 +37,10 @@ export function createKernel(tree: Tree, array: StorageArray, scheduler: Schedul
   const sessions = new Map<number, Session>()
   const listeners: KernelListener[] = []
   let nextSid = 1
-  let nextHost = 0
+  const freeHost = (): number => {
+    const used = new Set([...sessions.values()].map(({ host }) => host))
+    for (let n = 0; ; n++) if (!used.has(n)) return n
+  }
   const tell = (what: keyof KernelListener) => (device: BlockDevice) => {
     for (const listener of listeners) listener[what](device)
   }
@@ -78,7 +81,7 @@ export function createKernel(tree: Tree, array: StorageArray, scheduler: Schedul
       const session: Session = {
         ...spec,
         sid: nextSid++,
-        host: nextHost++,
+        host: freeHost(),
         state: 'LOGGED_IN',
         recoveryTimeoutS: RECOVERY_S,
         devices: new Map(),

@@ -129,6 +129,7 @@ export function formatConfig({ findMultipaths, hasFriendlyNames }: MultipathSett
 }
 blacklist {
 	devnode "^(vd|loop)"
+	devnode "!^(sd[a-z]|dasd[a-z]|nvme[0-9])"
 }
 blacklist_exceptions {
 	property "(SCSI_IDENT_|ID_WWN)"

@@ -1,3 +1,4 @@
+import { DISCOVERY_DEFAULTS, NODE_DEFAULTS } from './record-defaults.ts'
 import { splitPortal } from './session.ts'
 import { type Tree, textFile } from './tree.ts'
 
@@ -93,7 +94,7 @@ export function createRecords(tree: Tree): Records {
         ['discovery.sendtargets.address', address],
         ['discovery.sendtargets.port', port],
       ]
-      write(`${discoveryPath(portal)}/st_config`, new Map([...place, ...DISCOVERY_DEFAULTS]))
+      write(`${discoveryPath(portal)}/st_config`, new Map([...DISCOVERY_DEFAULTS, ...place]))
     },
     removeDiscovery: portal => tree.remove(discoveryPath(portal)),
     ifaces: () => tree.list(`${DATABASE}/ifaces`).flatMap(name => read(`${DATABASE}/ifaces/${name}`)),
@@ -121,65 +122,3 @@ function formatRecord(settings: ReadonlyMap<string, string>): string {
   const lines = [...settings].filter(([, value]) => value !== '').map(([name, value]) => `${name} = ${value}\n`)
   return `# BEGIN RECORD 2.1.11\n${lines.join('')}# END RECORD\n`
 }
-
-/** What open-iscsi 2.1.11 of Debian 13 puts into a new node record. */
-const NODE_DEFAULTS: readonly (readonly [string, string])[] = [
-  ['node.startup', 'manual'],
-  ['node.leading_login', 'No'],
-  ['iface.iscsi_ifacename', 'default'],
-  ['iface.transport_name', 'tcp'],
-  ['node.discovery_port', '0'],
-  ['node.discovery_type', 'static'],
-  ['node.session.initial_cmdsn', '0'],
-  ['node.session.initial_login_retry_max', '8'],
-  ['node.session.xmit_thread_priority', '0'],
-  ['node.session.cmds_max', '128'],
-  ['node.session.queue_depth', '32'],
-  ['node.session.nr_sessions', '1'],
-  ['node.session.auth.authmethod', 'None'],
-  ['node.session.auth.chap_algs', 'MD5'],
-  ['node.session.timeo.replacement_timeout', '120'],
-  ['node.session.err_timeo.abort_timeout', '15'],
-  ['node.session.err_timeo.lu_reset_timeout', '30'],
-  ['node.session.err_timeo.tgt_reset_timeout', '30'],
-  ['node.session.err_timeo.host_reset_timeout', '60'],
-  ['node.session.iscsi.FastAbort', 'Yes'],
-  ['node.session.iscsi.InitialR2T', 'No'],
-  ['node.session.iscsi.ImmediateData', 'Yes'],
-  ['node.session.iscsi.FirstBurstLength', '262144'],
-  ['node.session.iscsi.MaxBurstLength', '16776192'],
-  ['node.session.iscsi.DefaultTime2Retain', '0'],
-  ['node.session.iscsi.DefaultTime2Wait', '2'],
-  ['node.session.iscsi.MaxConnections', '1'],
-  ['node.session.iscsi.MaxOutstandingR2T', '1'],
-  ['node.session.iscsi.ERL', '0'],
-  ['node.session.scan', 'auto'],
-  ['node.session.reopen_max', '0'],
-  ['node.session.conn_reopen_log_freq', '1'],
-  ['node.conn[0].startup', 'manual'],
-  ['node.conn[0].tcp.window_size', '524288'],
-  ['node.conn[0].tcp.type_of_service', '0'],
-  ['node.conn[0].timeo.logout_timeout', '15'],
-  ['node.conn[0].timeo.login_timeout', '15'],
-  ['node.conn[0].timeo.auth_timeout', '45'],
-  ['node.conn[0].timeo.noop_out_interval', '5'],
-  ['node.conn[0].timeo.noop_out_timeout', '5'],
-  ['node.conn[0].iscsi.MaxXmitDataSegmentLength', '0'],
-  ['node.conn[0].iscsi.MaxRecvDataSegmentLength', '262144'],
-  ['node.conn[0].iscsi.HeaderDigest', 'None'],
-  ['node.conn[0].iscsi.DataDigest', 'None'],
-  ['node.conn[0].iscsi.IFMarker', 'No'],
-  ['node.conn[0].iscsi.OFMarker', 'No'],
-]
-
-const DISCOVERY_DEFAULTS: readonly (readonly [string, string])[] = [
-  ['discovery.startup', 'manual'],
-  ['discovery.type', 'sendtargets'],
-  ['discovery.sendtargets.auth.authmethod', 'None'],
-  ['discovery.sendtargets.timeo.login_timeout', '15'],
-  ['discovery.sendtargets.use_discoveryd', 'No'],
-  ['discovery.sendtargets.reopen_max', '5'],
-  ['discovery.sendtargets.timeo.auth_timeout', '45'],
-  ['discovery.sendtargets.timeo.active_timeout', '30'],
-  ['discovery.sendtargets.iscsi.MaxRecvDataSegmentLength', '32768'],
-]
