@@ -25,12 +25,13 @@ export function compare(
     const agrees = onlyOnDom0 === undefined ? simulation === dom0 : simulation === '-'
     return { name, simulation, dom0, agrees, note: onlyOnDom0 ?? (agrees ? '' : 'DISAGREE') }
   })
-  const width = Math.max(...rows.map(({ name }) => name.length))
+  const title = 'scenario'
+  const width = Math.max(title.length, ...rows.map(({ name }) => name.length))
   const line = (name: string, simulation: string, dom0: string, note: string): string =>
     `${name.padEnd(width)}  ${simulation.padEnd(10)}  ${dom0.padEnd(4)}  ${note}`.trimEnd()
   return {
     table: [
-      line('scenario', 'simulation', 'dom0', ''),
+      line(title, 'simulation', 'dom0', ''),
       ...rows.map(row => line(row.name, row.simulation, row.dom0, row.note)),
     ].join('\n'),
     disagreements: rows.filter(({ agrees }) => !agrees).map(({ name }) => name),

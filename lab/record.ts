@@ -20,7 +20,8 @@ async function versions(): Promise<readonly string[]> {
   return [await said('iscsiadm', '--version'), await said('multipath', '-h'), `xen ${xen}`]
 }
 
-async function record({ host, snapshot }: World, notes: readonly string[], takes: readonly Take[]): Promise<void> {
+async function record(world: World, notes: readonly string[], takes: readonly Take[]): Promise<void> {
+  const { host } = world
   for (const take of takes) {
     const executor = createRecordingExecutor(host.executor)
     const outcome = await outcomeOf(take, createTools({ ...host, executor }))
@@ -28,7 +29,7 @@ async function record({ host, snapshot }: World, notes: readonly string[], takes
     await mkdir(dirname(path), { recursive: true })
     await writeFile(`${path}.txt`, formatCassette(notes, executor.recordings))
     await writeFile(`${path}.json`, outcome)
-    await writeFile(`${path}.state.json`, `${JSON.stringify(await snapshot(), undefined, 2)}\n`)
+    await writeFile(`${path}.state.json`, `${JSON.stringify(await world.snapshot(), undefined, 2)}\n`)
     console.log(`recorded ${take.name}`)
   }
 }

@@ -1,5 +1,6 @@
 import { once } from 'node:events'
-import { connect, type Socket } from 'node:net'
+import { connect } from 'node:net'
+import type { Duplex } from 'node:stream'
 import { isLunError, LunError } from '../core/error.ts'
 import type { OperationOptions } from '../core/options.ts'
 import { type Command, type CommandResult, describe } from './command.ts'
@@ -11,6 +12,8 @@ export interface MultipathdSocketOptions {
   readonly paths?: readonly string[]
   /** For commands without a limit of their own. Default 30 s. */
   readonly timeoutMs?: number
+  /** Opens a connection, which emits `connect`, or `error` where nobody listens. Default: node:net's. */
+  readonly connect?: (path: string) => Duplex
 }
 
 // multipath-tools libmpathcmd/mpath_cmd.c tries both in this order; the first one came on the way to 0.12.
@@ -37,14 +40,14 @@ const LENGTH_BYTES = 8
  * ```
  */
 export function createMultipathdSocket(inner: Executor, options: MultipathdSocketOptions = {}): Executor {
-  const { paths = PATHS, timeoutMs = TIMEOUT_MS } = options
+  const { paths = PATHS, timeoutMs = TIMEOUT_MS, connect: open = (path: string) => connect({ path }) } = options
   return {
     exec: async (command, operation) => {
       // Without words `multipathd` would be the daemon itself.
       if (command.file !== 'multipathd' || command.args.length === 0) return await inner.exec(command, operation)
       for (const path of paths) {
         operation?.signal?.throwIfAborted()
-        const text = await ask(path, command, command.timeoutMs ?? timeoutMs, operation)
+        const text = await ask(open(path), command, command.timeoutMs ?? timeoutMs, operation)
         if (text !== undefined) return toResult(text)
       }
       return await inner.exec(command, operation)
@@ -54,12 +57,11 @@ export function createMultipathdSocket(inner: Executor, options: MultipathdSocke
 
 /** The answer, or `undefined` where nobody listens. Once words are sent nothing is tried again: they may have worked. */
 async function ask(
-  path: string,
+  socket: Duplex,
   command: Command<unknown>,
   timeoutMs: number,
   { signal }: OperationOptions = {}
 ): Promise<string | undefined> {
-  const socket = connect({ path })
   const listener = new AbortController()
   const giveUp = setTimeout(() => socket.destroy(timeout(command, timeoutMs)), timeoutMs)
   signal?.addEventListener('abort', () => socket.destroy(new Error('aborted')), { signal: listener.signal })
@@ -92,7 +94,7 @@ function request(words: readonly string[]): Buffer {
   return Buffer.concat([length, text])
 }
 
-async function receive(socket: Socket): Promise<string> {
+async function receive(socket: Duplex): Promise<string> {
   const chunks: Buffer[] = []
   let received = 0
   let expected = Number.POSITIVE_INFINITY

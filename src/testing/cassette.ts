@@ -18,7 +18,7 @@ const MARK_IN_OUTPUT = /^\\+(?:\$ |--- std(?:out|err)$)|^\\{2,} no newline at en
  * Reads a cassette: for each command `$ argv`, `# exit N`, then `--- stdout` and `--- stderr` where there was any.
  * Lines before the first `$` are notes: date, tool versions.
  *
- * @throws {@link LunError} `UNEXPECTED_OUTPUT` for a damaged one
+ * @throws `LunError` `UNEXPECTED_OUTPUT` for a damaged one
  */
 export function parseCassette(text: string): readonly Recording[] {
   const lines = text.split('\n')

@@ -5,11 +5,13 @@ import { type Command, type CommandResult, describe } from '../../host/command.t
 import type { Executor } from '../../host/executor.ts'
 import { createFlock } from '../../host/flock.ts'
 import type { Host } from '../../host/host.ts'
+import { createMultipathdSocket } from '../../host/multipathd-socket.ts'
 import { createFiles } from './files.ts'
 import { createIscsiadmProgram } from './iscsiadm.ts'
 import { createIscsid, type LoginTiming } from './iscsid.ts'
 import { createKernel } from './kernel.ts'
 import { createMultipathd } from './multipathd.ts'
+import { createConnection } from './multipathd-connection.ts'
 import type { MultipathSettings } from './multipathd-output.ts'
 import { createRecords } from './node-records.ts'
 import { createProcess, type SimulatedProcess } from './process.ts'
@@ -80,6 +82,7 @@ export interface SimulatedDom0 {
 
 const PORTALS = ['10.0.1.1:3260', '10.0.2.1:3260'] as const
 const FIRST_PID = 1000
+const SOCKET = '\0/org/kernel/linux/storage/multipathd'
 const DEFAULT_TIMEOUT_MS = 30_000
 /** How long the host has been up when the simulation begins. */
 const BOOTED_MS = 3_600_000
@@ -142,14 +145,19 @@ export function createSimulatedDom0(options: SimulationOptions = {}): SimulatedD
     tree.put(`${folder}/stat`, textFile(`${process.pid} (node) S 1${' 0'.repeat(17)} ${scheduler.now()} 0\n`))
     tree.put(`${folder}/mountinfo`, textFile(''))
     const files = createFiles(tree, process)
-    const socket = createExecutor(programs, process, started, () => multipathd.isRunning())
+    const listen = (): ((line: string) => string) | undefined =>
+      multipathd.isRunning() ? line => multipathd.ask(line) : undefined
+    const executor = createMultipathdSocket(createExecutor(programs, process, started), {
+      paths: [SOCKET],
+      connect: () => createConnection(process, scheduler, listen),
+    })
     return {
       pid: process.pid,
       host: {
-        executor: socket,
+        executor,
         files,
         clock: process.clock,
-        locks: queued(createFlock({ executor: socket, files }), process.clock),
+        locks: queued(createFlock({ executor, files }), process.clock),
       },
       kill: () => {
         process.kill()
@@ -201,8 +209,7 @@ export function createSimulatedDom0(options: SimulationOptions = {}): SimulatedD
 function createExecutor(
   programs: Readonly<Record<string, Program>>,
   process: SimulatedProcess,
-  started: string[],
-  isMultipathdRunning: () => boolean
+  started: string[]
 ): Executor {
   return {
     exec: async (command, options = {}) => {
@@ -213,8 +220,7 @@ function createExecutor(
       if (program === undefined) {
         throw new LunError('COMMAND_NOT_FOUND', `${command.file} is not installed`, { file: command.file })
       }
-      // What goes over the daemon's socket starts no process.
-      if (command.file !== 'multipathd' || !isMultipathdRunning()) started.push(line)
+      started.push(line)
       const descriptors = (command.descriptors ?? []).map(
         (descriptor): OpenFile => ({ pid: process.pid, descriptor, path: process.pathOf(descriptor) ?? '' })
       )

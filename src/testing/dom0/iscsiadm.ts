@@ -121,8 +121,9 @@ async function logIn({ iscsid }: IscsiadmParts, records: readonly RecordFile[]):
   let exitCode: number = EXIT.success
   let stdout = ''
   let stderr = ''
+  // In the order in which the real one was seen to go through them.
   await Promise.all(
-    records.map(async record => {
+    records.toReversed().map(async record => {
       const isThere = iscsid.sessionOf(record) !== undefined
       const code = isThere ? EXIT.sessionExists : await iscsid.login(record)
       if (code === EXIT.success) stdout += `Login to ${label(record)} successful.\n`

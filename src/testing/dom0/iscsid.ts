@@ -79,9 +79,15 @@ export function createIscsid(kernel: Kernel, array: StorageArray, scheduler: Sch
     const patienceMs =
       number('node.conn[0].timeo.login_timeout') * number('node.session.initial_login_retry_max') * SECOND_MS
     await scheduler.sleep(timing.loginMs)
-    if (!(await connect(iqn, portal, patienceMs))) return EXIT.transportTimeout
+    if (!(await connect(iqn, portal, patienceMs))) {
+      if (array.portalState(portal) === 'up') kernel.skipSession()
+      return EXIT.transportTimeout
+    }
     const refusal = checkChap(settings, array.targets.get(iqn)?.chap)
-    if (refusal !== undefined) return refusal
+    if (refusal !== undefined) {
+      kernel.skipSession()
+      return refusal
+    }
     kernel.createSession({
       iqn,
       portal,

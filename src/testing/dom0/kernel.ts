@@ -20,6 +20,8 @@ export interface Kernel extends DeviceMapper {
   readonly sessions: Map<number, Session>
   readonly disks: Map<string, BlockDevice>
   createSession(spec: SessionSpec): Session
+  /** A login that was refused had a session, too, and its number is used up. */
+  skipSession(): void
   destroySession(session: Session): void
   /** The session's connection has been made again. */
   recover(session: Session): void
@@ -90,6 +92,9 @@ export function createKernel(tree: Tree, array: StorageArray, scheduler: Schedul
       publishSession(tree, session, request => scsi.scan(session, request))
       if (spec.isScanned) scsi.scan(session, '- - -')
       return session
+    },
+    skipSession: () => {
+      nextSid++
     },
     destroySession: session => {
       for (const device of session.devices.values()) scsi.remove(device)

@@ -56,9 +56,10 @@ const ORDERS: readonly Order[] = [
   [/^(?:disablequeueing|restorequeueing) map (\S+)$/, (actions, name) => onMap(actions, name, () => OK)],
 ]
 
-/** The answer on multipathd's socket to one line of words; what it does not understand it answers with `fail`. */
-export function answerOrder(words: readonly string[], actions: MultipathdActions): string {
-  const line = words.join(' ')
+/** The answer on multipathd's socket to one line; what it does not understand it answers with `fail`. */
+export function answerOrder(text: string, actions: MultipathdActions): string {
+  // Words with blanks come in double quotes.
+  const line = text.replaceAll('"', '')
   for (const [pattern, answer] of ORDERS) {
     const match = pattern.exec(line)
     if (match !== null) return answer(actions, match[1] ?? '')

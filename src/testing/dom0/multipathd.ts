@@ -13,7 +13,7 @@ export interface Multipathd extends Wwids {
   start(): void
   stop(): void
   /** The answer to one line of its language. */
-  ask(words: readonly string[]): string
+  ask(line: string): string
   /** What it believes, map by map. */
   view(): readonly MapView[]
   /** `multipath -f`, without the daemon. */
@@ -158,8 +158,8 @@ export function createMultipathd(
       paths.clear()
       maps.clear()
     },
-    ask: words =>
-      answerOrder(words, {
+    ask: line =>
+      answerOrder(line, {
         maps: () => [...maps.values()].map(viewMap),
         paths: () => [...paths.values()].map(viewPath),
         settings,

@@ -13,7 +13,7 @@ export function createMultipathdProgram(multipathd: Multipathd, scheduler: Sched
     run: async args => {
       await scheduler.sleep(WORK_MS)
       if (!multipathd.isRunning()) return failed(1, 'ERROR: failed to connect to multipathd\n')
-      return toResult(multipathd.ask(args))
+      return toResult(multipathd.ask(args.join(' ')))
     },
   }
 }

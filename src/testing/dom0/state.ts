@@ -126,8 +126,9 @@ export function leftovers(state: HostState): readonly string[] {
 }
 
 function filesBelow(tree: Tree, path: string): readonly string[] {
-  return tree.list(path).flatMap(name => {
+  const found = tree.list(path).flatMap(name => {
     const child = `${path}/${name}`
     return tree.find(child)?.kind === 'directory' ? filesBelow(tree, child) : [child]
   })
+  return found.toSorted()
 }

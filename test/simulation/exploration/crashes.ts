@@ -15,7 +15,7 @@ export interface CrashPlan {
   readonly next: Work
 }
 
-/** Where a process was killed. `before` a call took effect, or `during` a program it had started. */
+/** Where a process was killed. `before` a call took effect, or `during` what it had started or asked for. */
 export interface CrashPoint {
   readonly moment: 'before' | 'during'
   readonly call: string
@@ -33,7 +33,7 @@ export async function exploreCrashes(plan: CrashPlan): Promise<readonly CrashOut
     const before = await crashAt(plan, n, 'before')
     if (before === undefined) return outcomes
     outcomes.push(before)
-    if (before.call.startsWith('run ')) outcomes.push((await crashAt(plan, n, 'during')) ?? before)
+    if (/^(?:run|ask) /.test(before.call)) outcomes.push((await crashAt(plan, n, 'during')) ?? before)
   }
 }
 
@@ -52,7 +52,7 @@ async function crashAt(plan: CrashPlan, n: number, moment: CrashPoint['moment'])
       victim.kill()
       onCrash()
     }
-    // By the next immediate the program runs and has not ended: time has not moved.
+    // By the next immediate the program runs, the question is asked, and neither has ended: time has not moved.
     if (moment === 'before') kill()
     else setImmediate(kill)
   }
