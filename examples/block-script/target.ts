@@ -14,19 +14,22 @@ export function parseTarget(params: string): AttachRequest {
       throw new Error(`${key}= is refused: the guest can read it; keep credentials in the node database`)
     }
     if (!['iqn', 'portal', 'lun', 'wwid', 'multipath'].includes(key)) throw new Error(`unknown key in target: ${pair}`)
-    values.set(key, [...(values.get(key) ?? []), pair.slice(at + 1)])
+    const given = values.get(key) ?? []
+    values.set(key, given)
+    given.push(pair.slice(at + 1))
   }
   const one = (key: string): string | undefined => {
     const all = values.get(key) ?? []
     if (all.length > 1) throw new Error(`${key}= is given twice`)
     return all[0]
   }
-  const [lun, wwid, portals] = [one('lun'), one('wwid'), values.get('portal')]
+  const [lun, wwid, portals, multipath] = [one('lun'), one('wwid'), values.get('portal'), one('multipath') ?? 'y']
+  if (multipath !== 'y' && multipath !== 'n') throw new Error(`multipath= is neither y nor n: ${multipath}`)
   return {
     target: one('iqn') ?? '',
     ...(portals !== undefined && { portals }),
     ...(lun !== undefined && { lun: /^\d{1,5}$/.test(lun) ? Number(lun) : Number.NaN }),
     ...(wwid !== undefined && { expected: { wwid } }),
-    multipath: one('multipath') === 'n' ? 'never' : 'required',
+    multipath: multipath === 'n' ? 'never' : 'required',
   }
 }

@@ -32,8 +32,8 @@ export async function readBlockDevice(files: Files, name: string): Promise<Block
     text('dm/name'),
     text('dm/uuid'),
   ])
-  const [, major, minor] = /^(\d+):(\d+)$/.exec(dev ?? '') ?? []
-  if (minor === undefined || size === undefined || !/^\d+$/.test(size)) return undefined
+  const [, major, minor] = /^(\d{1,10}):(\d{1,10})$/.exec(dev ?? '') ?? []
+  if (minor === undefined || size === undefined || !/^\d{1,15}$/.test(size)) return undefined
   return {
     name,
     major: Number(major),

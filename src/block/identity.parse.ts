@@ -19,10 +19,11 @@ export function toWwid(text: string | undefined): Wwid | undefined {
 
 const HEADER_BYTES = 4
 
-/** The serial number in VPD page 0x80, SPC-5 7.7.19. */
+/** The serial number in VPD page 0x80, SPC-5 7.7.19; `undefined` for a page shorter than it says. */
 export function parseSerialPage(page: Uint8Array | undefined): string | undefined {
   if (page === undefined || page.length <= HEADER_BYTES || page[1] !== 0x80) return undefined
   const length = ((page[2] ?? 0) << 8) | (page[3] ?? 0)
+  if (page.length < HEADER_BYTES + length) return undefined
   const serial = new TextDecoder('latin1').decode(page.subarray(HEADER_BYTES, HEADER_BYTES + length)).trim()
   return serial === '' ? undefined : serial
 }

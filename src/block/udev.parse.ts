@@ -12,7 +12,7 @@ export interface UdevRecord {
  * (systemd src/libsystemd/sd-device/sd-device.c). Lines of other kinds are passed over.
  */
 export function parseUdevRecord(text: string): UdevRecord {
-  const lines = text.split('\n')
+  const lines = text.split('\n').slice(0, -1) // a line without its end may be half a value
   const after = (tag: string): string[] =>
     lines.filter(line => line.startsWith(tag)).map(line => line.slice(tag.length))
   return {
@@ -23,6 +23,6 @@ export function parseUdevRecord(text: string): UdevRecord {
         return at > 0 ? [[line.slice(0, at), line.slice(at + 1)] as const] : []
       })
     ),
-    links: after('S:'),
+    links: after('S:').filter(link => link !== ''),
   }
 }

@@ -4,9 +4,17 @@ const SHOWN_CHARS = 60
 
 /** Untrusted text for an error message: quoted, escaped and cut. */
 export function quoted(value: unknown): string {
-  const text = typeof value === 'string' ? value : String(value)
+  const text = typeof value === 'string' ? value : asText(value)
   const cut = text.length > SHOWN_CHARS ? `${text.slice(0, SHOWN_CHARS)}…` : text
   return JSON.stringify(cut)
+}
+
+function asText(value: unknown): string {
+  try {
+    return String(value)
+  } catch {
+    return typeof value // an object without toString
+  }
 }
 
 /** The error for input that is refused before anything is touched. */

@@ -10,8 +10,10 @@ export interface Json {
   items(): readonly Json[]
   /** @throws {@link LunError} `UNEXPECTED_OUTPUT` when it is not a string. */
   text(): string
-  /** @throws {@link LunError} `UNEXPECTED_OUTPUT` when it is not an integer. */
-  integer(): number
+  /** @throws {@link LunError} `UNEXPECTED_OUTPUT` when it is not a string, or an empty one. */
+  filledText(): string
+  /** @throws {@link LunError} `UNEXPECTED_OUTPUT` when it is not an integer, or less than `min`. */
+  integer(min?: number): number
 }
 
 const SHOWN_CHARS = 200
@@ -25,30 +27,65 @@ export function parseJson(text: string, tool: string): Json {
     const details = { tool, line: 1, text: text.slice(0, SHOWN_CHARS) }
     throw new LunError('UNEXPECTED_OUTPUT', `${tool} printed no valid JSON`, details, { cause })
   }
-  return place(value, '', tool)
+  return new Place(value, '', tool)
 }
 
-function place(value: unknown, path: string, tool: string): Json {
-  const fail = (problem: string, where = path): never => {
+// A class, because a listing may have a place for every second byte.
+class Place implements Json {
+  readonly #value: unknown
+  readonly #path: string
+  readonly #tool: string
+
+  constructor(value: unknown, path: string, tool: string) {
+    this.#value = value
+    this.#path = path
+    this.#tool = tool
+  }
+
+  find(name: string): Json | undefined {
+    const value = this.#value
+    if (typeof value !== 'object' || value === null || !Object.hasOwn(value, name)) return undefined
+    return new Place(Reflect.get(value, name), inside(this.#path, name), this.#tool)
+  }
+
+  at(name: string): Json {
+    return this.find(name) ?? this.#fail('is missing', inside(this.#path, name))
+  }
+
+  items(): readonly Json[] {
+    const value = this.#value
+    if (!Array.isArray(value)) return this.#fail('is no array')
+    return value.map((item, n) => new Place(item, `${this.#path}[${n}]`, this.#tool))
+  }
+
+  text(): string {
+    return typeof this.#value === 'string' ? this.#value : this.#fail('is no text')
+  }
+
+  filledText(): string {
+    return this.text() || this.#fail('is empty')
+  }
+
+  integer(min: number = Number.MIN_SAFE_INTEGER): number {
+    const value = this.#value
+    if (typeof value !== 'number' || !Number.isSafeInteger(value)) return this.#fail('is no integer')
+    return value >= min ? value : this.#fail(`is less than ${min}`)
+  }
+
+  #fail(problem: string, where: string = this.#path): never {
     const name = where === '' ? 'the whole' : where
-    throw new LunError('UNEXPECTED_OUTPUT', `${tool}: ${name} ${problem}`, {
-      tool,
+    throw new LunError('UNEXPECTED_OUTPUT', `${this.#tool}: ${name} ${problem}`, {
+      tool: this.#tool,
       line: 1,
-      text: `${name}: ${JSON.stringify(value)}`.slice(0, SHOWN_CHARS),
+      text: `${name}: ${startOf(this.#value)}`.slice(0, SHOWN_CHARS),
     })
   }
-  const find = (name: string): Json | undefined => {
-    if (typeof value !== 'object' || value === null || !Object.hasOwn(value, name)) return undefined
-    return place(Reflect.get(value, name), inside(path, name), tool)
-  }
-  return {
-    find,
-    at: name => find(name) ?? fail('is missing', inside(path, name)),
-    items: () =>
-      Array.isArray(value) ? value.map((item, n) => place(item, `${path}[${n}]`, tool)) : fail('is no array'),
-    text: () => (typeof value === 'string' ? value : fail('is no text')),
-    integer: () => (typeof value === 'number' && Number.isSafeInteger(value) ? value : fail('is no integer')),
-  }
+}
+
+/** JSON of the outermost values: what is nested too deep for JSON.stringify was read all the same. */
+function startOf(value: unknown): string {
+  let left = SHOWN_CHARS
+  return JSON.stringify(value, (_, item: unknown) => (left-- > 0 ? item : undefined))
 }
 
 function inside(path: string, name: string): string {

@@ -20,9 +20,15 @@ const NAME =
  * ```
  */
 export function iqn(text: string, field = 'target'): Iqn {
-  if (typeof text !== 'string') throw invalid(field, text, 'is not an iSCSI name')
-  if (text.length > MAX_BYTES) throw invalid(field, text, `is longer than the ${MAX_BYTES} bytes of an iSCSI name`)
+  const name = readIqn(text)
+  if (name !== undefined) return name
+  const isLong = typeof text === 'string' && text.length > MAX_BYTES
+  throw invalid(field, text, isLong ? `is longer than the ${MAX_BYTES} bytes of an iSCSI name` : 'is not an iSCSI name')
+}
+
+/** The iSCSI name a text holds; `undefined` if it is none. An error for each would take long in a long listing. */
+export function readIqn(text: string): Iqn | undefined {
+  if (typeof text !== 'string' || text.length > MAX_BYTES) return undefined
   const name = text.toLowerCase()
-  if (!NAME.test(name) || name.includes('..')) throw invalid(field, text, 'is not an iSCSI name')
-  return name as Iqn
+  return NAME.test(name) && !name.includes('..') ? (name as Iqn) : undefined
 }

@@ -27,15 +27,22 @@ const PLAIN = /^([^:]+)(?::(\d{1,5}))?$/
  * ```
  */
 export function portal(text: string, field = 'portal'): Portal {
-  if (typeof text !== 'string' || text.length > MAX_CHARS) throw invalid(field, text, 'is not a portal')
+  const found = readPortalText(text)
+  if (typeof found === 'string') throw invalid(field, text, found)
+  return found
+}
+
+/** The portal a text holds, or the reason why it is none. An error for each would take long in a long listing. */
+export function readPortalText(text: string): Portal | string {
+  if (typeof text !== 'string' || text.length > MAX_CHARS) return 'is not a portal'
   if (isIPv6(text)) return { host: text.toLowerCase(), port: ISCSI_PORT }
   const [, bracketed, bracketedPort] = BRACKETED.exec(text) ?? []
-  if (bracketed !== undefined && !isIPv6(bracketed)) throw invalid(field, text, 'holds no IPv6 address in brackets')
+  if (bracketed !== undefined && !isIPv6(bracketed)) return 'holds no IPv6 address in brackets'
   const [, plain, plainPort] = PLAIN.exec(text) ?? []
   const host = (bracketed ?? plain ?? '').toLowerCase()
   const port = Number(bracketedPort ?? plainPort ?? ISCSI_PORT)
-  if (!isIP(host) && !isDnsName(host)) throw invalid(field, text, 'is not a portal (address or address:port)')
-  if (port < 1 || port > 65_535) throw invalid(field, text, 'has no port from 1 to 65535')
+  if (!isIP(host) && !isDnsName(host)) return 'is not a portal (address or address:port)'
+  if (port < 1 || port > 65_535) return 'has no port from 1 to 65535'
   return { host, port }
 }
 

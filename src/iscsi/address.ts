@@ -1,16 +1,10 @@
-import { isLunError } from '../core/error.ts'
 import { isIPv6 } from '../core/ip.ts'
-import { type Iqn, iqn } from '../core/iqn.ts'
-import { type Portal, portal } from '../core/portal.ts'
+import { type Portal, readPortalText } from '../core/portal.ts'
 
 /** The portal of an address as open-iscsi stores it, IPv6 without brackets; `undefined` if it is none. */
 export function readPortal(address: string, port: string): Portal | undefined {
-  return unlessInvalid(() => portal(isIPv6(address) ? `[${address}]:${port}` : `${address}:${port}`))
-}
-
-/** The iSCSI name a text holds; `undefined` if it is none. */
-export function readIqn(text: string): Iqn | undefined {
-  return unlessInvalid(() => iqn(text))
+  const found = readPortalText(isIPv6(address) ? `[${address}]:${port}` : `${address}:${port}`)
+  return typeof found === 'string' ? undefined : found
 }
 
 const MAX_TPGT = 65_535
@@ -19,13 +13,4 @@ const MAX_TPGT = 65_535
 export function readTpgt(text: string): number | undefined {
   const tpgt = /^\d{1,5}$/.test(text) ? Number(text) : MAX_TPGT + 1
   return tpgt <= MAX_TPGT ? tpgt : undefined
-}
-
-function unlessInvalid<T>(read: () => T): T | undefined {
-  try {
-    return read()
-  } catch (error) {
-    if (isLunError(error, 'INVALID_INPUT')) return undefined
-    throw error
-  }
 }

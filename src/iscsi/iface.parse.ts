@@ -1,4 +1,4 @@
-import { linesOf, unexpected } from './lines.ts'
+import { unexpected, wholeLinesOf } from './lines.ts'
 
 /** An interface record: which network card and addresses a session uses. */
 export interface Iface {
@@ -18,7 +18,7 @@ const LINE = /^(\S+) ([^\s,]+),([^,]+),([^,]+),([^,]+),([^,]+)$/
 
 /** Reads what `iscsiadm -m iface` prints. @throws {@link LunError} `UNEXPECTED_OUTPUT` */
 export function parseIfaces(text: string, tool: string): readonly Iface[] {
-  return linesOf(text).flatMap((line, n) => {
+  return wholeLinesOf(text, tool).flatMap((line, n) => {
     if (line === '') return []
     const [, name, transport, hardwareAddress, address, netdev, initiator] = LINE.exec(line) ?? []
     if (name === undefined || transport === undefined) throw unexpected(tool, n + 1, line, 'is no interface')

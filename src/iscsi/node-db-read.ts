@@ -1,8 +1,8 @@
-import type { Iqn } from '../core/iqn.ts'
+import { type Iqn, readIqn } from '../core/iqn.ts'
 import { formatPortal, type Portal, samePortal } from '../core/portal.ts'
 import { Secret } from '../core/secret.ts'
 import type { Host } from '../host/host.ts'
-import { readIqn, readPortal, readTpgt } from './address.ts'
+import { readPortal, readTpgt } from './address.ts'
 import { readEntryName } from './db-path.ts'
 import { type NodeConfig, type RecordText, readNodeConfig, readRecordText, withoutSecrets } from './record.parse.ts'
 

@@ -1,6 +1,6 @@
-import type { Iqn } from '../core/iqn.ts'
+import { type Iqn, readIqn } from '../core/iqn.ts'
 import type { Portal } from '../core/portal.ts'
-import { readIqn, readPortal, readTpgt } from './address.ts'
+import { readPortal, readTpgt } from './address.ts'
 import { DEFAULT_IFACE } from './iface-name.ts'
 import { linesOf, unexpected } from './lines.ts'
 import { isSecretSetting } from './record-settings.ts'
@@ -41,7 +41,7 @@ export interface RecordText {
 export const RECORD_BEGIN = '# BEGIN RECORD'
 export const RECORD_END = '# END RECORD'
 // Blanks are those of C's isspace(): a no-break space or U+2028 belongs to a value.
-const SETTING = /^([^ \t\v\f\r=]+)[ \t\v\f]*=[ \t\v\f]*([^]*)$/
+const SETTING = /^([^ \t\v\f\r=]+)[ \t\v\f\r]*=[ \t\v\f\r]*([^]*)$/
 const BLANKS = /^[ \t\v\f\r]+|(?<![ \t\v\f\r])[ \t\v\f\r]+$/g
 
 /** A line `name = value`; `undefined` for a comment, a blank line, or one that is no setting. */

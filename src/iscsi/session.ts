@@ -1,7 +1,7 @@
-import type { Iqn } from '../core/iqn.ts'
+import { type Iqn, readIqn } from '../core/iqn.ts'
 import type { Portal } from '../core/portal.ts'
 import type { Files } from '../host/files.ts'
-import { readIqn, readTpgt } from './address.ts'
+import { readTpgt } from './address.ts'
 
 /** A session of the kernel, as sysfs shows it. */
 export interface IscsiSession {
@@ -37,6 +37,7 @@ export interface SessionFilter {
 
 const SESSIONS = '/sys/class/iscsi_session'
 const CONNECTIONS = '/sys/class/iscsi_connection'
+const MAX_PORT = 65_535
 // Linux drivers/scsi/scsi_transport_iscsi.c, iscsi_session_state_names
 const STATES: ReadonlyMap<string, IscsiSession['state']> = new Map([
   ['LOGGED_IN', 'logged-in'],
@@ -49,7 +50,7 @@ const STATES: ReadonlyMap<string, IscsiSession['state']> = new Map([
  * tells whether a session works. One that appears or goes while being read is left out, never shown in part.
  */
 export async function readSessions(files: Files, { target }: SessionFilter = {}): Promise<readonly IscsiSession[]> {
-  const sids = (await files.list(SESSIONS)).flatMap(name => /^session(\d+)$/.exec(name)?.[1] ?? [])
+  const sids = (await files.list(SESSIONS)).flatMap(name => /^session(\d{1,10})$/.exec(name)?.[1] ?? [])
   const sessions = await Promise.all(sids.map(async sid => await readSession(files, sid, target)))
   return sessions.filter(session => session !== undefined).toSorted((a, b) => a.sid - b.sid)
 }
@@ -69,7 +70,7 @@ async function readSession(files: Files, sid: string, wanted: Iqn | undefined): 
         async name => await attribute(files, `${CONNECTIONS}/connection${sid}:0/${name}`)
       ),
     ])
-  const host = /\/host(\d+)\/session\d+\//.exec(place ?? '')?.[1]
+  const host = /\/host(\d{1,10})\/session\d+\//.exec(place ?? '')?.[1]
   const persistentPortal = portalOf(address, port)
   const id = toCount(targetId)
   if (host === undefined || rawState === undefined || id === undefined || persistentPortal === undefined)
@@ -100,10 +101,11 @@ async function attribute(files: Files, path: string): Promise<string | undefined
   }
 }
 
-// What the kernel holds came from a login that worked, so it needs no check; a link-local address has a zone.
-function portalOf(address: string | undefined, port: string | undefined): Portal | undefined {
-  const number = toCount(port)
-  return address === undefined || number === undefined ? undefined : { host: address.toLowerCase(), port: number }
+// The host came from a login that worked, so it needs no check; a link-local address has a zone.
+function portalOf(address: string | undefined, text: string | undefined): Portal | undefined {
+  const port = toCount(text) ?? 0
+  if (address === undefined || port < 1 || port > MAX_PORT) return undefined
+  return { host: address.toLowerCase(), port }
 }
 
 // 4294967295 is how the kernel prints a number it has not got yet.

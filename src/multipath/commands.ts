@@ -48,7 +48,7 @@ export function showDaemon(): Command<void> {
 /** multipath-tools libmultipath/print.c, snprint_status(). */
 export function showStatus(): Command<DaemonStatus> {
   return listing(['show', 'status'], text => {
-    const paths = /^paths: (\d+)$/m.exec(text)?.[1]
+    const paths = /^paths: (\d{1,9})$/m.exec(text)?.[1]
     const busy = /^busy: (True|False)$/m.exec(text)?.[1]
     if (paths !== undefined && busy !== undefined) return { paths: Number(paths), isBusy: busy === 'True' }
     const details = { tool: 'multipathd', line: 1, text: text.slice(0, 200) }

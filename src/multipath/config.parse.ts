@@ -86,7 +86,7 @@ interface OpenSection extends ConfigSection {
 }
 
 const OPEN = /^([\w-]+)\s*\{$/
-const ENTRY = /^([\w-]+)(?:\s+(.*))?$/
+const ENTRY = /^([\w-]+)(?:\s+(.*))?$/s
 
 function parseSections(text: string): readonly ConfigSection[] {
   const top = openSection('')
@@ -104,8 +104,10 @@ function parseSections(text: string): readonly ConfigSection[] {
       current = section
     } else if (line === '}') {
       current = parents.pop() ?? fail(n + 1, line, 'closes no section')
-    } else if (key !== undefined && current !== top) {
-      current.values.set(key, [...(current.values.get(key) ?? []), unquote(value)])
+    } else if (key !== undefined && current !== top && isClosed(value)) {
+      const values = current.values.get(key) ?? []
+      current.values.set(key, values)
+      values.push(unquote(value))
     } else fail(n + 1, line, 'is no configuration')
   }
   return current === top ? top.sections : fail(text.split('\n').length, current.name, 'is not closed')
@@ -115,9 +117,13 @@ function openSection(name: string): OpenSection {
   return { name, values: new Map(), sections: [] }
 }
 
+function isClosed(value: string): boolean {
+  return !value.startsWith('"') || (value.length > 1 && value.endsWith('"'))
+}
+
 /** multipath-tools doubles a quote inside quotes: libmpathutil/strbuf.c, append_strbuf_quoted(). */
 function unquote(value: string): string {
-  const [, quoted] = /^"(.*)"$/.exec(value) ?? []
+  const [, quoted] = /^"(.*)"$/s.exec(value) ?? []
   return quoted === undefined ? value : quoted.replaceAll('""', '"')
 }
 

@@ -57,12 +57,12 @@ export function decodeOneMap(text: string): MultipathMap {
 
 function decodeMap(map: Json): MultipathMap {
   return {
-    name: map.at('name').text(),
-    wwid: map.at('uuid').text(),
-    device: map.at('sysfs').text(),
+    name: map.at('name').filledText(),
+    wwid: map.at('uuid').filledText(),
+    device: map.at('sysfs').filledText(),
     state: MAP_STATES.get(map.at('dm_st').text()) ?? 'unknown',
-    activePaths: map.at('paths').integer(),
-    pathFaults: map.at('path_faults').integer(),
+    activePaths: map.at('paths').integer(0),
+    pathFaults: map.at('path_faults').integer(0),
     queuesIfNoPath: map.at('features').text().split(/\s+/).includes('queue_if_no_path'),
     queueing: map.at('queueing').text(),
     vendor: known(map.at('vend').text()),
@@ -72,13 +72,13 @@ function decodeMap(map: Json): MultipathMap {
 }
 
 function decodeGroup(group: Json): readonly MultipathPath[] {
-  const number = group.at('group').integer()
+  const number = group.at('group').integer(1)
   return group
     .at('paths')
     .items()
     .map(path => ({
-      device: path.at('dev').text(),
-      deviceNumber: path.at('dev_t').text(),
+      device: path.at('dev').filledText(),
+      deviceNumber: path.at('dev_t').filledText(),
       group: number,
       priority: path.at('pri').integer(),
       hostAdapter: known(path.find('host_adapter')?.text()),

@@ -11,6 +11,7 @@ const LETTERS: ReadonlyMap<string, string> = new Map([
   ['t', '\t'],
   ['r', '\r'],
 ])
+const MAX_UTF8_BYTES = 3 // of one char of a JavaScript string
 
 /**
  * The value `xenstore-read` printed. Without `-R` all but printable ASCII is escaped, byte by byte: `\\`, `\n`, `\t`,
@@ -20,13 +21,19 @@ const LETTERS: ReadonlyMap<string, string> = new Map([
  */
 export function unescapeValue(text: string): string {
   const encoder = new TextEncoder()
-  const bytes = [...text.matchAll(PIECE)].flatMap(([, hex, octal, letter, plain = '']) => {
-    if (hex !== undefined) return [Number.parseInt(hex, 16)]
-    if (octal !== undefined) return [Number.parseInt(octal, 8) & 0xff]
-    if (letter !== undefined) return [...encoder.encode(LETTERS.get(letter) ?? letter)]
-    if (plain !== '') return [...encoder.encode(plain)]
-    const details = { tool: 'xenstore-read', line: 1, text: text.slice(0, 200) }
-    throw new LunError('UNEXPECTED_OUTPUT', 'xenstore-read printed a backslash that escapes nothing', details)
-  })
-  return new TextDecoder('utf-8', { ignoreBOM: true }).decode(Uint8Array.from(bytes))
+  const bytes = new Uint8Array(MAX_UTF8_BYTES * text.length)
+  let length = 0
+  for (const [, hex, octal, letter, plain = ''] of text.matchAll(PIECE)) {
+    if (hex !== undefined) bytes[length++] = Number.parseInt(hex, 16)
+    else if (octal !== undefined) bytes[length++] = Number.parseInt(octal, 8)
+    else if (letter !== undefined) bytes[length++] = (LETTERS.get(letter) ?? letter).charCodeAt(0)
+    else if (plain !== '') length += encoder.encodeInto(plain, bytes.subarray(length)).written
+    else throw unexpected(text)
+  }
+  return new TextDecoder('utf-8', { ignoreBOM: true }).decode(bytes.subarray(0, length))
+}
+
+function unexpected(text: string): LunError<'UNEXPECTED_OUTPUT'> {
+  const details = { tool: 'xenstore-read', line: 1, text: text.slice(0, 200) }
+  return new LunError('UNEXPECTED_OUTPUT', 'xenstore-read printed a backslash that escapes nothing', details)
 }

@@ -1,0 +1,245 @@
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { parseTarget } from '../../examples/block-script/target.ts'
+import { invalid } from '../../src/core/check.ts'
+import { isLunError } from '../../src/core/error.ts'
+import { iqn } from '../../src/core/iqn.ts'
+import { MAX_LUN } from '../../src/core/lun-number.ts'
+import { formatPortal, portal } from '../../src/core/portal.ts'
+import { describe as describeCommand } from '../../src/host/command.ts'
+import { createLedger, type TargetLedger } from '../../src/lun/ledger.ts'
+import { type AttachWish, checkAttachRequest } from '../../src/lun/request.ts'
+import { formatCassette, parseCassette, type Recording } from '../../src/testing/cassette.ts'
+import { createMemoryFiles } from '../../src/testing/memory-files.ts'
+import { CASSETTES, cut, damaged, garbage, megabyteOf, noise } from './arbitraries.ts'
+import { ensure, ensureFilled, ensureInteger, ensureIqn, ensureOneOf, ensurePortal } from './checks.ts'
+import { outcome, testReader } from './reader.ts'
+
+const TARGET = iqn('iqn.2001-05.com.example:vm1')
+const PATH = `/run/xen-lun/targets/${TARGET}.json`
+const LEDGER: Partial<TargetLedger> = {
+  records: ['10.0.1.1:3260 default'],
+  logins: ['10.0.1.1:3260 default', '[fd00::1]:3260 eth1'],
+  wwids: { 0: '360014058a0906aaaaaa0001000000000', 300: '360014058a0906aaaaaa0002000000000' },
+  discoveries: ['10.0.1.1:3260'],
+  jobs: { 'login 10.0.1.1:3260 default': 123_456.5 },
+}
+
+function checkLedger(ledger: TargetLedger): void {
+  for (const list of Object.values(ledger).filter(value => Array.isArray(value))) {
+    for (const item of list) ensureFilled(item, 'item')
+  }
+  for (const [lun, name] of Object.entries(ledger.wwids)) {
+    ensureInteger(Number(lun), 'LUN', 0, 99_999)
+    ensure(/^\d+$/.test(lun), 'is no LUN', lun)
+    ensureFilled(name, 'WWID')
+  }
+  for (const at of ledger.discoveries) ensurePortal(portal(at))
+  for (const time of Object.values(ledger.jobs)) ensure(Number.isFinite(time), 'is no time', time)
+}
+
+testReader('a ledger', {
+  read: async text => await createLedger(createMemoryFiles({ files: { [PATH]: text } })).read(TARGET),
+  check: checkLedger,
+  refusals: [],
+  captures: [JSON.stringify(LEDGER, undefined, 2)],
+  values: /(?<=[:[,]\s*)(?:"[^"]*"|[{[]|[\d.]+)|"[^"]*"(?=:)/g,
+})
+
+describe('a ledger', () => {
+  const text = fc.string({ minLength: 1 })
+  const notes = fc.record(
+    {
+      records: fc.uniqueArray(text),
+      logins: fc.uniqueArray(text),
+      wwids: fc.dictionary(fc.nat(MAX_LUN).map(String), text, { noNullPrototype: true }),
+    },
+    { noNullPrototype: true }
+  )
+
+  it('reads what was noted, whatever was in its file before', async () => {
+    await fc.assert(
+      fc.asyncProperty(notes, garbage([JSON.stringify(LEDGER)]), async (noted, before) => {
+        const ledger = createLedger(createMemoryFiles({ files: { [PATH]: before } }))
+        const former = await ledger.read(TARGET)
+        await ledger.note(TARGET, noted)
+        const now = await ledger.read(TARGET)
+        expect(now.wwids).toEqual({ ...former.wwids, ...noted.wwids })
+        expect(new Set(now.records)).toEqual(new Set([...former.records, ...noted.records]))
+        expect(new Set(now.logins)).toEqual(new Set([...former.logins, ...noted.logins]))
+      })
+    )
+  })
+})
+
+const WHOLE = CASSETTES.filter(text => text.length < 5000)
+
+testReader('a cassette', {
+  read: parseCassette,
+  check: recordings =>
+    recordings.forEach(({ command, exitCode, stdout, stderr }) => {
+      ensure(command !== '' && !command.includes('\n'), 'is no command', command)
+      ensureInteger(exitCode, 'exit code', 0, 999)
+      ensure(typeof stdout === 'string' && typeof stderr === 'string', 'is no output', command)
+    }),
+  refusals: ['UNEXPECTED_OUTPUT'],
+  captures: WHOLE,
+  long: ['$ ', '$ a\n', '$ a\n# exit 0\n', '--- stdout\n', '\\', '$ a\n# exit 0\n--- stdout\nb\n'].map(unit =>
+    megabyteOf(unit)
+  ),
+})
+
+describe('a cassette', () => {
+  const lines = fc.constantFrom(
+    '$ a',
+    '$',
+    '--- stdout',
+    '--- stderr',
+    '\\ no newline at end',
+    '\\\\ no newline at end',
+    '\\$ b',
+    '# exit 1',
+    ''
+  )
+  const output = fc.oneof(
+    noise,
+    fc.array(fc.oneof(lines, noise), { maxLength: 6 }).map(all => all.join('\n'))
+  )
+  const command = fc.array(noise, { minLength: 1, maxLength: 4 }).map(args => describeCommand({ file: 'tool', args }))
+  const recording: fc.Arbitrary<Recording> = fc.record(
+    { command, exitCode: fc.nat(255), stdout: output, stderr: output },
+    { noNullPrototype: true }
+  )
+
+  it('reads back what was recorded, whatever was printed', () => {
+    fc.assert(
+      fc.property(fc.array(recording, { maxLength: 4 }), recordings => {
+        expect(parseCassette(formatCassette(['a note', '--- stdout'], recordings))).toEqual(recordings)
+      })
+    )
+  })
+
+  it('is written as it was read', () => {
+    for (const text of CASSETTES) {
+      const notes = text.slice(0, Math.max(text.search(/^\$ /m), 0))
+      expect(notes + formatCassette([], parseCassette(text))).toBe(text)
+    }
+  })
+
+  // Nothing marks the end of a cassette: the last recording may lack lines, and nothing else.
+  it('that is cut has the same recordings, the last one perhaps with fewer lines', () => {
+    fc.assert(
+      fc.property(cut(fc.constantFrom(...WHOLE)), ([whole, part]) => {
+        const all = parseCassette(whole)
+        const some = parsedIfWhole(part)
+        if (!part.endsWith('\n')) expect(some).toEqual([])
+        const [last, same] = [some.at(-1), all[some.length - 1]]
+        expect(some.slice(0, -1)).toEqual(all.slice(0, Math.max(some.length - 1, 0)))
+        expect([last?.command, last?.exitCode]).toEqual([same?.command, same?.exitCode])
+        ensure(isStart(last?.stdout, same?.stdout) && isStart(last?.stderr, same?.stderr), 'is other output', last)
+      })
+    )
+  })
+})
+
+function parsedIfWhole(text: string): readonly Recording[] {
+  try {
+    return parseCassette(text)
+  } catch (error) {
+    if (isLunError(error, 'UNEXPECTED_OUTPUT')) return []
+    throw error
+  }
+}
+
+function isStart(part = '', whole = ''): boolean {
+  return whole.startsWith(part)
+}
+
+const DISKS = [
+  TARGET,
+  `iqn=${TARGET},portal=10.0.1.1,portal=[fd00::1]:3260,lun=300,wwid=360014058a0906aaaaaa0001,multipath=n`,
+  `iqn=${TARGET},multipath=y`,
+]
+
+function checkWish({ target, lun, source, multipath, expected }: AttachWish): void {
+  ensureIqn(target)
+  ensureInteger(lun, 'LUN', 0, MAX_LUN)
+  ensureOneOf(multipath, ['required', 'never'], 'multipath')
+  ensureOneOf(source.kind, ['given', 'node-db'], 'source')
+  if (source.kind === 'given') source.portals.forEach(ensurePortal)
+  if (expected.wwid !== undefined) ensureFilled(expected.wwid, 'WWID')
+}
+
+/** What xl hands to the block script: what its own syntax refuses is told in an error for people. */
+function wishOf(params: string): AttachWish {
+  try {
+    const { target, portals, lun, expected, multipath } = parseTarget(params)
+    return checkAttachRequest({ target, portals, lun, expected, multipath })
+  } catch (error) {
+    const isPlain = error instanceof Error && Object.getPrototypeOf(error) === Error.prototype
+    if (isPlain && /^(?:unknown key|\w+= is )/.test(error.message)) throw invalid('target', params, 'is refused')
+    throw error
+  }
+}
+
+testReader('the target of a disk line', {
+  read: wishOf,
+  check: checkWish,
+  refusals: ['INVALID_INPUT'],
+  captures: DISKS,
+  values: /(?<==)[^,]+/g,
+  long: ['portal=10.0.0.1,', 'portal=,', 'lun=1,', '=', ',', 'a=b,'].map(unit => megabyteOf(unit)),
+})
+
+describe('the target of a disk line', () => {
+  it('means what it says', async () => {
+    const host = fc.oneof(
+      fc.ipV4(),
+      fc.ipV6().map(address => `[${address}]`)
+    )
+    const portals = fc.uniqueArray(host, { minLength: 1, maxLength: 8, selector: name => name.toLowerCase() })
+    await fc.assert(
+      fc.asyncProperty(portals, fc.nat(MAX_LUN), fc.constantFrom('y', 'n'), async (hosts, lun, multipath) => {
+        const text = [
+          `iqn=${TARGET}`,
+          ...hosts.map(name => `portal=${name}`),
+          `lun=${lun}`,
+          `multipath=${multipath}`,
+        ].join(',')
+        const wish = wishOf(text)
+        expect(wish).toMatchObject({ target: TARGET, lun, multipath: multipath === 'n' ? 'never' : 'required' })
+        const given = wish.source.kind === 'given' ? wish.source.portals.map(formatPortal) : []
+        expect(given).toEqual(hosts.map(name => `${name.toLowerCase()}:3260`))
+      })
+    )
+  })
+
+  it.each(['iqn', 'lun', 'wwid', 'multipath'])('is refused when it says %s twice', key => {
+    for (const value of ['y', '0', TARGET]) {
+      const text = `iqn=${TARGET},lun=0,wwid=3600,multipath=y,${key}=${value}`
+      expect(() => wishOf(text)).toThrow(expect.objectContaining({ code: 'INVALID_INPUT' }))
+    }
+  })
+
+  it('is refused when multipath is neither y nor n', () => {
+    const word = fc
+      .oneof(noise, fc.constantFrom('', 'yes', 'no', 'Y', 'N', '0', '1'))
+      .filter(text => !/^[yn](?:,|$)/.test(text))
+    fc.assert(
+      fc.property(word, text => {
+        expect(() => wishOf(`iqn=${TARGET},multipath=${text}`)).toThrow(
+          expect.objectContaining({ code: 'INVALID_INPUT' })
+        )
+      })
+    )
+  })
+
+  it('is taken for nothing else when a part of it is wrong', async () => {
+    await fc.assert(
+      fc.asyncProperty(damaged(DISKS), async text => {
+        const done = await outcome({ read: wishOf, check: checkWish, refusals: ['INVALID_INPUT'] }, text)
+        if (!done.isRefused) ensure(text.toLowerCase().includes(done.answer.target), 'is another target', text)
+      })
+    )
+  })
+})
