@@ -7,13 +7,15 @@ export interface UntilOptions extends OperationOptions {
   /** Completes the sentence "timed out waiting for …". */
   readonly awaited: string
   readonly timeoutMs: number
-  /** Least time between two looks. Default 30 ms. A look that is slow itself is repeated less often. */
+  /** Least time between two looks. Default 30 ms. A look that is slow itself, or was made often, is repeated less often. */
   readonly everyMs?: number
 }
 
 const EVERY_MS = 30
 // On a busy or slow host the looking must not starve what it looks for.
 const PAUSE_PER_LOOK = 9
+// What took long may be seen a little late.
+const LATENESS = 0.02
 
 /**
  * Looks until `look` answers something else than `undefined` or `false`, at least once even with no time left.
@@ -25,14 +27,16 @@ export async function until<T>(
   look: () => Promise<T | undefined | false>,
   { awaited, timeoutMs, everyMs = EVERY_MS, signal }: UntilOptions
 ): Promise<T> {
-  const deadline = clock.now() + timeoutMs
+  const begunMs = clock.now()
+  const deadline = begunMs + timeoutMs
   for (;;) {
     signal?.throwIfAborted()
     const startedMs = clock.now()
     const seen = await look()
     if (seen !== undefined && seen !== false) return seen
-    const pauseMs = Math.max(everyMs, PAUSE_PER_LOOK * (clock.now() - startedMs))
-    const leftMs = deadline - clock.now()
+    const nowMs = clock.now()
+    const pauseMs = Math.max(everyMs, PAUSE_PER_LOOK * (nowMs - startedMs), LATENESS * (nowMs - begunMs))
+    const leftMs = deadline - nowMs
     if (leftMs <= 0) {
       throw new LunError('TIMEOUT', `timed out after ${timeoutMs} ms waiting for ${awaited}`, { awaited, timeoutMs })
     }

@@ -1,5 +1,6 @@
 import type { Iqn } from '../core/iqn.ts'
 import type { OperationOptions } from '../core/options.ts'
+import { createTurns } from '../flow/turns.ts'
 import type { Host } from '../host/host.ts'
 import { DB_ROOTS, findRoot } from './db-path.ts'
 import { type DiscoveryRecords, type NodeRecords, readDiscovery, readTargetFolder, sortOut } from './node-db-read.ts'
@@ -75,6 +76,8 @@ export function createNodeDb(host: Pick<Host, 'files' | 'clock' | 'locks'>, opti
   const { files } = host
   const roots = options.root === undefined ? DB_ROOTS : [options.root]
   const lock = { roots, folder: options.lockFolder, timeoutMs: options.lockTimeoutMs }
+  // Writers of one process wait for each other here, which is cheaper than to look for the lock every 10 ms.
+  const writers = createTurns()
   const foldersOf = async (isWanted: (name: string) => boolean): Promise<NodeRecords> => {
     const nodes = `${await findRoot(files, roots)}/nodes`
     const names = (await files.list(nodes)).filter(isWanted)
@@ -91,7 +94,8 @@ export function createNodeDb(host: Pick<Host, 'files' | 'clock' | 'locks'>, opti
       return sortOut((await Promise.all(names.map(async name => await readDiscovery(host, folder, name)))).flat())
     },
     update: async ({ path }, settings, { signal } = {}) =>
-      await updateRecord(host, path, settings, { ...lock, signal }),
-    remove: async (path, { signal } = {}) => await removeRecord(host, path, { ...lock, signal }),
+      await writers.take('', async () => await updateRecord(host, path, settings, { ...lock, signal })),
+    remove: async (path, { signal } = {}) =>
+      await writers.take('', async () => await removeRecord(host, path, { ...lock, signal })),
   }
 }

@@ -34,10 +34,17 @@ export function printed(command: RegExp): readonly string[] {
 
 const place = fc.noBias(fc.nat(1_000_000))
 
+const SURROGATES = 0x800
+
+/** Any character. The `binary` of fast-check takes a second to set up. */
+export const character: fc.Arbitrary<string> = fc
+  .integer({ min: 0, max: 0x10ffff - SURROGATES })
+  .map(code => String.fromCodePoint(code < 0xd800 ? code : code + SURROGATES))
+
 /** Bytes as a tool that lost its mind would print them, and any other characters. */
 export const noise: fc.Arbitrary<string> = fc.oneof(
   fc.uint8Array({ maxLength: 12 }).map(bytes => Buffer.from(bytes).toString('latin1')),
-  fc.string({ unit: 'binary', maxLength: 12 }),
+  fc.string({ unit: character, maxLength: 12 }),
   fc.constantFrom('\0', '\r', '\r\n', '\n', ' ', '\t', '\u00a0', '\u2028', '\ufeff', '\ud83d', '"', '\\', ',', '|', '=')
 )
 
@@ -150,7 +157,7 @@ export function garbage(captures: readonly string[]): fc.Arbitrary<string> {
   const letters = [...new Set(captures.join('')), '\n', '\r', '\0', ' ', 'é', '\u2028']
   const lines = [...new Set(captures.flatMap(capture => capture.split('\n')))]
   return fc.oneof(
-    fc.string({ unit: 'binary', maxLength: 200 }),
+    fc.string({ unit: character, maxLength: 200 }),
     fc.uint8Array({ maxLength: 200 }).map(bytes => Buffer.from(bytes).toString('latin1')),
     fc.string({ unit: fc.constantFrom(...letters), maxLength: 200 }),
     fc.array(fc.oneof(fc.constantFrom(...lines), noise), { maxLength: 20 }).map(all => all.join('\n'))

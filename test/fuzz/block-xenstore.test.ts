@@ -11,7 +11,7 @@ import { createMemoryFiles } from '../../src/testing/memory-files.ts'
 import { listChildren, pathExists, readValue, removePath } from '../../src/xenstore/commands.ts'
 import { escapeValue, unescapeValue } from '../../src/xenstore/escape.ts'
 import { checkXenstoreValue, xenstorePath } from '../../src/xenstore/path.ts'
-import { damaged, garbage, megabyteOf, noise, numeral, printed } from './arbitraries.ts'
+import { character, damaged, garbage, megabyteOf, noise, numeral, printed } from './arbitraries.ts'
 import { ensure, ensureFilled, ensureHctl, ensureInteger, ensureOneOf } from './checks.ts'
 import { outcome, testReader } from './reader.ts'
 
@@ -187,7 +187,7 @@ testReader('a value xenstore-read prints', {
 
 describe('a value in xenstore', () => {
   const value = fc
-    .oneof(fc.string({ unit: 'grapheme' }), fc.string({ unit: 'binary' }), damaged(VALUES))
+    .oneof(fc.string({ unit: 'grapheme' }), fc.string({ unit: character }), damaged(VALUES))
     .filter(text => !/\p{Surrogate}/u.test(text))
   const NAMES: Readonly<Record<string, string>> = { '\n': '\\n', '\t': '\\t', '\r': '\\r', '\\': '\\\\' }
   const asXenstore = (byte: number): string => {
@@ -225,7 +225,7 @@ describe('a value in xenstore', () => {
   it('is stored whole or refused', async () => {
     const path = xenstorePath('backend/vbd/1/51712/params')
     await fc.assert(
-      fc.asyncProperty(fc.oneof(noise, fc.string({ unit: 'binary', maxLength: 5000 })), async text => {
+      fc.asyncProperty(fc.oneof(noise, fc.string({ unit: character, maxLength: 5000 })), async text => {
         const check = (stored: string): void =>
           ensure(stored === text && stored.length < 4096, 'is another value', stored)
         await outcome({ read: () => checkXenstoreValue(path, text), check, refusals: ['XENSTORE_INVALID'] }, text)

@@ -103,7 +103,7 @@ testReader('records iscsiadm shows', {
   read: text => parseNodeRecords(text, TOOL),
   check: configs => configs.forEach(checkConfig),
   refusals: UNEXPECTED,
-  captures: [...SHOWN, NODE_RECORD],
+  captures: [NODE_RECORD, ...SHOWN],
   values: SETTING_VALUE,
   items: configs => configs,
 })

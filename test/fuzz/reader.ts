@@ -55,8 +55,8 @@ function testAnswers<T>(reader: Reader<T>): void {
 
 function testValues<T>(reader: Reader<T>, values: RegExp): void {
   it('answers wholly or refuses when any value is another', async () => {
-    const longest = Math.max(...reader.captures.map(text => text.length))
-    for (const capture of reader.captures.filter(text => text.length < SHORT_CHARS || text.length === longest)) {
+    const long = reader.captures.find(text => text.length >= SHORT_CHARS)
+    for (const capture of reader.captures.filter(text => text.length < SHORT_CHARS || text === long)) {
       for (const text of revalued(capture, values)) {
         expect((await outcome(reader, text)).ms).toBeLessThan(LIMIT_MS)
       }
