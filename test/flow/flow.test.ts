@@ -38,6 +38,18 @@ describe('until', () => {
     expect(looks).toBe(3)
   })
 
+  test('looks less often the longer it waits, and never more than a little late', async () => {
+    const clock = createFakeClock()
+    let looks = 0
+    const look = async (): Promise<boolean> => {
+      looks++
+      return clock.now() >= 60_000
+    }
+    await until(clock, look, { awaited: 'x', timeoutMs: 100_000, everyMs: 10 })
+    expect(looks).toBeLessThan(300)
+    expect(clock.now()).toBeLessThan(62_000)
+  })
+
   test('rejects with the reason of the signal', async () => {
     const stop = new AbortController()
     const waiting = until(createNodeClock(), async () => false, {
