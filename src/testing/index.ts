@@ -9,6 +9,7 @@ export {
   type OpenDevice,
   type SimulatedDaemon,
   type SimulatedDom0,
+  type SimulatedFaults,
   type SimulatedUser,
   type SimulationOptions,
 } from './dom0/dom0.ts'

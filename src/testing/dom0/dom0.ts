@@ -31,10 +31,20 @@ export interface SimulationOptions {
   readonly portals?: readonly [string, string, ...string[]]
   readonly volumes?: readonly VolumeSpec[]
   readonly targets?: readonly TargetSpec[]
+  /** What is broken from the start; `san` and `daemons` break and mend more. */
+  readonly faults?: SimulatedFaults
   readonly multipath?: Partial<MultipathSettings>
   readonly timing?: Partial<LoginTiming>
   /** Decides whose turn it is when several calls wait. Default: first come, first served. */
   readonly policy?: Policy
+}
+
+/** What does not work. */
+export interface SimulatedFaults {
+  /** Portals that swallow packets, or reset connections. */
+  readonly portals?: Readonly<Record<string, 'cut' | 'refused'>>
+  /** Daemons that do not run. */
+  readonly stopped?: readonly ('iscsid' | 'multipathd')[]
 }
 
 /** A daemon of the simulated host. */
@@ -100,8 +110,8 @@ const BOOTED_MS = 3_600_000
  * const dom0 = createSimulatedDom0({
  *   volumes: [{ name: 'vm1', sizeMiB: 64 }],
  *   targets: [{ iqn: target, luns: { 0: 'vm1' } }],
+ *   faults: { portals: { '10.0.2.1:3260': 'cut' } },
  * })
- * await dom0.san.cutPortal('10.0.2.1:3260')
  * const lun = await attachLun({ target, portals: dom0.san.portals }, { host: dom0.host })
  * console.log(lun.device, lun.isDegraded)
  * ```
@@ -136,6 +146,10 @@ export function createSimulatedDom0(options: SimulationOptions = {}): SimulatedD
   tree.put('/proc/swaps', textFile('Filename\tType\tSize\tUsed\tPriority\n'))
   for (const volume of options.volumes ?? []) array.addVolume(volume)
   for (const target of options.targets ?? []) array.addTarget(target)
+  const { portals = {}, stopped = [] } = options.faults ?? {}
+  for (const [portal, state] of Object.entries(portals)) array.setPortalState(portal, state)
+  if (stopped.includes('iscsid')) iscsid.stop()
+  if (stopped.includes('multipathd')) multipathd.stop()
 
   const started: string[] = []
   let nextPid = FIRST_PID
