@@ -66,7 +66,7 @@ function isKind(word: string): word is Kind {
 
 /** The endpoint a session belongs to, as the ledger has it. */
 export function sessionKey({ persistentPortal, iface }: IscsiSession): string {
-  return `${formatPortal(persistentPortal)} ${iface}`
+  return endpointKey({ portal: persistentPortal, iface })
 }
 
 // The one clock that all processes of a host share and that never jumps.

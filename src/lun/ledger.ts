@@ -12,7 +12,10 @@ export interface TargetLedger {
   readonly wwids: Readonly<Record<string, string>>
   /** Portals whose discovery records, with credentials, it makes for the time of a question. */
   readonly discoveries: readonly string[]
-  /** What iscsid was told to do, as `login ENDPOINT` or `logout ENDPOINT`, and when it must be done, by the host's uptime. */
+  /**
+   * What open-iscsi was told to do, as `login ENDPOINT`, `logout ENDPOINT`, `record ENDPOINT` or `discovery PORTAL`, and
+   * the host's uptime in ms when it must be done.
+   */
   readonly jobs: Readonly<Record<string, number>>
 }
 

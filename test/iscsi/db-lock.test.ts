@@ -79,6 +79,19 @@ describe('the lock of open-iscsi', () => {
     expect(host.files.contents.has(WRITE)).toBe(false)
   })
 
+  it('that somebody else took meanwhile is left to them', async () => {
+    const host = testHost(undefined, { ...PROCESS, [WRITE]: 'xen-lun 4712 1\n' })
+    const locks: typeof host.locks = {
+      ...host.locks,
+      withLock: async (name, task, options) => {
+        host.files.contents.set(WRITE, 'xen-lun 4711 123456\n')
+        return await host.locks.withLock(name, task, options)
+      },
+    }
+    await releaseAbandoned({ ...host, locks })
+    expect(host.files.contents.get(WRITE)).toBe('xen-lun 4711 123456\n')
+  })
+
   it.each([
     ['a process that lives', 'xen-lun 4711 123456\n'],
     ['iscsiadm', ''],

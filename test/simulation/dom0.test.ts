@@ -1,11 +1,14 @@
 import { describe, expect, test } from 'vitest'
-import { attachLun, detachLun, isLunError } from 'xen-lun'
+import { attachLun, createMultipath, detachLun, type Executor, isLunError } from 'xen-lun'
 import { createSimulatedDom0, type SimulatedDom0, type SimulationOptions } from 'xen-lun/testing'
 
 const target = 'iqn.2001-05.com.example:vm1'
 const create = (options: SimulationOptions = {}): SimulatedDom0 =>
   createSimulatedDom0({
-    volumes: [{ name: 'v0', sizeMiB: 64 }],
+    volumes: [
+      { name: 'v0', sizeMiB: 64 },
+      { name: 'v1', sizeMiB: 64 },
+    ],
     targets: [{ iqn: target, luns: { 0: 'v0' } }],
     ...options,
   })
@@ -89,4 +92,46 @@ test('a LUN detached by another process does not come back with the portal that 
   await dom0.san.restorePortal('10.0.2.1:3260')
   await dom0.host.clock.sleep(180_000)
   expect(dom0.leftovers()).toEqual([])
+})
+
+test('a late path to another volume is taken away again, with the map multipathd made of it', async () => {
+  const dom0 = create({ faults: { portals: { '10.0.2.1:3260': 'cut' } } })
+  const lun = await attachLun(request(dom0), dom0)
+  await dom0.san.remapLun(target, 0, 'v1')
+  await dom0.san.restorePortal('10.0.2.1:3260')
+  const [, second] = await lun.allPaths()
+  expect(isLunError(second?.error, 'LUN_MISMATCH')).toBe(true)
+  await dom0.host.clock.sleep(5000)
+  const { disks, maps, wwids } = dom0.state()
+  expect([disks.map(({ wwid }) => wwid), maps.map(({ uuid }) => uuid), wwids]).toEqual([
+    [lun.wwid],
+    [`mpath-${lun.wwid}`],
+    [lun.wwid],
+  ])
+})
+
+test.each([0, 20, 60, 100, 200, 400])('a portal that answers %i ms into a detach gives no path back', async ms => {
+  const dom0 = create({ faults: { portals: { '10.0.2.1:3260': 'cut' } } })
+  await attachLun(request(dom0), dom0)
+  const detaching = detachLun({ target }, dom0.startUser())
+  await dom0.host.clock.sleep(ms)
+  await dom0.san.restorePortal('10.0.2.1:3260')
+  expect((await detaching).outcome).toBe('detached')
+  await dom0.host.clock.sleep(180_000)
+  expect(dom0.leftovers()).toEqual([])
+})
+
+test('sessions are logged out only when multipathd has forgotten their paths', async () => {
+  const dom0 = create()
+  const { host } = dom0
+  await attachLun(request(dom0), dom0)
+  const known: number[] = []
+  const executor: Executor = {
+    exec: async (command, options) => {
+      if (command.args.includes('--logout')) known.push((await createMultipath(host).paths()).length)
+      return await host.executor.exec(command, options)
+    },
+  }
+  await detachLun({ target }, { host: { ...host, executor } })
+  expect(known).toEqual([0])
 })

@@ -1,5 +1,16 @@
 import type { BlockDevice } from './devices.ts'
+import type { StorageArray } from './san.ts'
+import type { Scheduler } from './scheduler.ts'
 import { attribute, link, type Tree } from './tree.ts'
+
+/** What the layers that make block devices are built on, and whom they tell. */
+export interface BlockLayerParts {
+  readonly tree: Tree
+  readonly array: StorageArray
+  readonly scheduler: Scheduler
+  readonly added: (device: BlockDevice) => void
+  readonly removed: (device: BlockDevice) => void
+}
 
 const SECTOR_BYTES = 512
 

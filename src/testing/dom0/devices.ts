@@ -37,8 +37,8 @@ export interface BlockDevice {
   sizeBytes: number
   readonly holders: Set<BlockDevice>
   readonly slaves: Set<BlockDevice>
-  /** Who has it open: one entry per open file. */
-  readonly openers: { readonly pid: number }[]
+  /** How often it is open. */
+  openCount: number
   readonly scsi: ScsiDevice | undefined
   readonly dm: { readonly name: string; readonly uuid: string } | undefined
 }

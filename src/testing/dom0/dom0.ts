@@ -1,11 +1,8 @@
-import { LunError } from '../../core/error.ts'
-import type { OperationOptions } from '../../core/options.ts'
 import { queued } from '../../flow/queued-locks.ts'
-import { type Command, type CommandResult, describe } from '../../host/command.ts'
-import type { Executor } from '../../host/executor.ts'
 import { createFlock } from '../../host/flock.ts'
 import type { Host } from '../../host/host.ts'
 import { createMultipathdSocket } from '../../host/multipathd-socket.ts'
+import { createExecutor } from './executor.ts'
 import { createFiles } from './files.ts'
 import { createIscsiadmProgram } from './iscsiadm.ts'
 import { createIscsid, type LoginTiming } from './iscsid.ts'
@@ -14,8 +11,8 @@ import { createMultipathd } from './multipathd.ts'
 import { createConnection } from './multipathd-connection.ts'
 import type { MultipathSettings } from './multipathd-output.ts'
 import { createRecords } from './node-records.ts'
-import { createProcess, type SimulatedProcess } from './process.ts'
-import { answer, type OpenFile, type Program } from './program.ts'
+import { createProcess } from './process.ts'
+import type { Program } from './program.ts'
 import { createFlockProgram, createMultipathdProgram, createMultipathProgram } from './programs.ts'
 import { createArray, type TargetSpec, type VolumeSpec } from './san.ts'
 import { createSan, type San } from './san-control.ts'
@@ -93,7 +90,6 @@ export interface SimulatedDom0 {
 const PORTALS = ['10.0.1.1:3260', '10.0.2.1:3260'] as const
 const FIRST_PID = 1000
 const SOCKET = '\0/org/kernel/linux/storage/multipathd'
-const DEFAULT_TIMEOUT_MS = 30_000
 /** How long the host has been up when the simulation begins. */
 const BOOTED_MS = 3_600_000
 
@@ -203,74 +199,18 @@ export function createSimulatedDom0(options: SimulationOptions = {}): SimulatedD
       const device = [...kernel.disks.values(), ...kernel.maps.values()].find(
         each => each.major === major && each.minor === minor
       )
-      const opener = { pid }
-      device?.openers.push(opener)
+      if (device !== undefined) device.openCount++
       const link = `/proc/${pid}/fd/${nextPid}`
       tree.put(link, { kind: 'link', target: path })
       tree.put(`/proc/${pid}/comm`, textFile('holder\n'))
       return {
         close: () => {
-          device?.openers.splice(device.openers.indexOf(opener), 1)
+          if (device !== undefined) device.openCount--
           tree.remove(link)
         },
       }
     },
     readDevice: async (path, offset, length) => await deviceAt(path).read(offset, length),
     writeDevice: async (path, offset, data) => await deviceAt(path).write(offset, data),
-  }
-}
-
-function createExecutor(
-  programs: Readonly<Record<string, Program>>,
-  process: SimulatedProcess,
-  started: string[]
-): Executor {
-  return {
-    exec: async (command, options = {}) => {
-      options.signal?.throwIfAborted()
-      const line = describe(command)
-      await process.act(`run ${line}`)
-      const program = programs[command.file]
-      if (program === undefined) {
-        throw new LunError('COMMAND_NOT_FOUND', `${command.file} is not installed`, { file: command.file })
-      }
-      started.push(line)
-      const descriptors = (command.descriptors ?? []).map(
-        (descriptor): OpenFile => ({ pid: process.pid, descriptor, path: process.pathOf(descriptor) ?? '' })
-      )
-      return await process.wait(limited(program, command, descriptors, process, options))
-    },
-  }
-}
-
-/** Ends a program at its time limit and on an abort, as execa would. */
-async function limited(
-  program: Program,
-  command: Command<unknown>,
-  descriptors: readonly OpenFile[],
-  { clock }: SimulatedProcess,
-  { signal }: OperationOptions
-): Promise<CommandResult> {
-  const { timeoutMs = DEFAULT_TIMEOUT_MS } = command
-  const over = new AbortController()
-  let isKilled = false
-  const running = program.run(command.args, { descriptors, isKilled: () => isKilled })
-  const late = clock.sleep(timeoutMs, over.signal).then(
-    () => {
-      const line = describe(command)
-      throw new LunError('COMMAND_TIMEOUT', `${line} took longer than ${timeoutMs} ms`, { command: line, timeoutMs })
-    },
-    () => answer('') // it ended in time
-  )
-  const stopped = new Promise<never>((_, reject) => {
-    signal?.addEventListener('abort', () => reject(signal.reason as Error), { signal: over.signal })
-  })
-  try {
-    return await Promise.race([running, late, stopped])
-  } catch (error) {
-    isKilled = true
-    throw error
-  } finally {
-    over.abort()
   }
 }

@@ -1,9 +1,6 @@
-import { hideBlock, publishBlock, stack, unstack } from './block.ts'
+import { type BlockLayerParts, hideBlock, publishBlock, stack, unstack } from './block.ts'
 import type { BlockDevice } from './devices.ts'
 import { deviceNode } from './io.ts'
-import type { StorageArray } from './san.ts'
-import type { Scheduler } from './scheduler.ts'
-import type { Tree } from './tree.ts'
 
 /** The kernel's device-mapper. */
 export interface DeviceMapper {
@@ -16,17 +13,9 @@ export interface DeviceMapper {
   removeMap(map: BlockDevice): void
 }
 
-interface MapperParts {
-  readonly tree: Tree
-  readonly array: StorageArray
-  readonly scheduler: Scheduler
-  readonly added: (map: BlockDevice) => void
-  readonly removed: (map: BlockDevice) => void
-}
-
 const DM_MAJOR = 253
 
-export function createDeviceMapper(parts: MapperParts): DeviceMapper {
+export function createDeviceMapper(parts: BlockLayerParts): DeviceMapper {
   const { tree } = parts
   const maps = new Map<string, BlockDevice>()
   const nodes = ({ name, dm }: BlockDevice): readonly string[] => [`/dev/mapper/${dm?.name ?? ''}`, `/dev/${name}`]
@@ -44,7 +33,7 @@ export function createDeviceMapper(parts: MapperParts): DeviceMapper {
         sizeBytes: disks[0]?.sizeBytes ?? 0,
         holders: new Set(),
         slaves: new Set(),
-        openers: [],
+        openCount: 0,
         scsi: undefined,
         dm: { name, uuid },
       }

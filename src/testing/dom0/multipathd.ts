@@ -86,7 +86,7 @@ export function createMultipathd(
     maps.delete(map.wwid)
     for (const path of [...map.paths, ...map.waiting]) path.map = undefined
   }
-  const isBusy = ({ device }: MultipathMap): boolean => device.openers.length > 0 || device.holders.size > 0
+  const isBusy = ({ device }: MultipathMap): boolean => device.openCount > 0 || device.holders.size > 0
   const removeMap = (map: MultipathMap): boolean => {
     if (isBusy(map)) return false
     dropMap(map)
@@ -192,7 +192,7 @@ export function createMultipathd(
       const device = [...kernel.maps.values()].find(each => each.dm?.name === name || each.dm?.uuid === `mpath-${name}`)
       if (device === undefined) return 'absent'
       const map = find(name)
-      if (device.openers.length > 0 || device.holders.size > 0) return 'busy'
+      if (device.openCount > 0 || device.holders.size > 0) return 'busy'
       if (map !== undefined) dropMap(map)
       kernel.removeMap(device)
       return 'flushed'

@@ -1,4 +1,3 @@
-import type { OperationOptions } from '../../core/options.ts'
 import type { Clock } from '../../host/clock.ts'
 import type { Scheduler } from './scheduler.ts'
 
@@ -11,7 +10,7 @@ export interface SimulatedProcess {
   /** Waits for its turn to change something. */
   act(call: string): Promise<void>
   /** Waits for something that happens outside, for ever if the process dies meanwhile. */
-  wait<T>(happening: Promise<T>, options?: OperationOptions): Promise<T>
+  wait<T>(happening: Promise<T>): Promise<T>
   /** Opens a file, closed at the latest with the process. */
   open(path: string): number
   close(descriptor: number): void

@@ -1,8 +1,7 @@
-import { hideBlock, publishBlock, unstack } from './block.ts'
+import { type BlockLayerParts, hideBlock, publishBlock, unstack } from './block.ts'
 import type { BlockDevice, ScsiDevice, Session } from './devices.ts'
 import { deviceNode, volumeBehind } from './io.ts'
 import type { StorageArray } from './san.ts'
-import type { Scheduler } from './scheduler.ts'
 import { attribute, fileError, link, type Tree } from './tree.ts'
 
 /** The SCSI layer: LUNs become devices, devices become disks. */
@@ -13,21 +12,13 @@ export interface ScsiLayer {
   remove(scsi: ScsiDevice): void
 }
 
-interface ScsiParts {
-  readonly tree: Tree
-  readonly array: StorageArray
-  readonly scheduler: Scheduler
-  readonly added: (disk: BlockDevice) => void
-  readonly removed: (disk: BlockDevice) => void
-}
-
 /** How long the kernel takes for what it does: measured on a quick host, rounded. */
 const DISK_MS = 30
 const DELETE_MS = 10
 const SD_MAJOR = 8
 const MINORS_PER_DISK = 16
 
-export function createScsiLayer(parts: ScsiParts): ScsiLayer {
+export function createScsiLayer(parts: BlockLayerParts): ScsiLayer {
   const { tree, array, scheduler } = parts
   const disks = new Map<string, BlockDevice>()
   const freeIndex = (): number => {
@@ -97,7 +88,7 @@ function createDisk(scsi: ScsiDevice, index: number): BlockDevice {
     sizeBytes: scsi.sizeBytes,
     holders: new Set(),
     slaves: new Set(),
-    openers: [],
+    openCount: 0,
     scsi,
     dm: undefined,
   }

@@ -11,7 +11,7 @@ export interface UdevListener {
 
 /** Time from the kernel's event to the end of udev's rules. */
 const RULES_MS = 100
-const REMOVE_MS = 20
+const REMOVE_MS = 80
 
 /** systemd-udevd: its records, its links, and the events it passes on. */
 export interface Udev {

@@ -1,6 +1,5 @@
 import { expect, test } from 'vitest'
-import type { Host } from 'xen-lun'
-import { attachLun, detachLun } from 'xen-lun'
+import { attachLun, detachLun, type Host } from 'xen-lun'
 import type { SimulatedDom0 } from 'xen-lun/testing'
 import { type CrashOutcome, type CrashPlan, exploreCrashes } from './crashes.ts'
 

@@ -1,7 +1,8 @@
 import { expect, test } from 'vitest'
 import { attachLun, detachLun } from 'xen-lun'
 import type { SimulatedDom0 } from 'xen-lun/testing'
-import { exploreInterleavings, type InterleavingPlan, type Work } from './interleavings.ts'
+import type { Work } from './crashes.ts'
+import { exploreInterleavings, type InterleavingPlan } from './interleavings.ts'
 
 const target = 'iqn.2001-05.com.equallogic:0-8a0906-two'
 const another = 'iqn.2001-05.com.equallogic:0-8a0906-three'

@@ -1,8 +1,5 @@
-import type { Host } from 'xen-lun'
 import { createSimulatedDom0, type Policy, type SimulatedDom0, type SimulationOptions } from 'xen-lun/testing'
-
-/** An operation of the library, in a process of its own. */
-export type Work = (host: Host, dom0: SimulatedDom0) => Promise<unknown>
+import type { Work } from './crashes.ts'
 
 export interface InterleavingPlan {
   readonly dom0: SimulationOptions
