@@ -4,6 +4,8 @@ export interface FileStat {
   readonly sizeBytes: number
   readonly mode: number
   readonly mtimeMs: number
+  /** Tells a file from another one that took its place; a rename and a hard link keep it. */
+  readonly inode: number
   readonly device: { readonly major: number; readonly minor: number }
 }
 

@@ -123,6 +123,7 @@ function toFileStat(stat: {
   readonly size: bigint
   readonly mode: bigint
   readonly mtimeMs: bigint
+  readonly ino: bigint
   readonly rdev: bigint
   isFile(): boolean
   isDirectory(): boolean
@@ -137,6 +138,7 @@ function toFileStat(stat: {
     sizeBytes: Number(stat.size),
     mode: Number(stat.mode & 0o7777n),
     mtimeMs: Number(stat.mtimeMs),
+    inode: Number(stat.ino),
     device: { major, minor },
   }
 }

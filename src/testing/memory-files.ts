@@ -23,6 +23,8 @@ export function createMemoryFiles(tree: MemoryTree = {}): MemoryFiles {
   const devices = new Map(Object.entries(tree.devices ?? {}))
   const modes = new Map<string, number>()
   const directories = new Set<string>()
+  const inodes = new Map<string, number>()
+  let nextInode = 1
 
   const resolve = (path: string, depth = 0): string => {
     if (depth > 20) throw new Error(`too many links: ${path}`)
@@ -40,6 +42,11 @@ export function createMemoryFiles(tree: MemoryTree = {}): MemoryFiles {
         .map(name => name.slice(path.length + 1).split('/')[0] ?? '')
     ),
   ]
+  const inodeOf = (path: string): number => {
+    const inode = inodes.get(path) ?? nextInode++
+    inodes.set(path, inode)
+    return inode
+  }
   const isDirectory = (path: string): boolean => directories.has(path) || below(path).length > 0
   const exists = (path: string): boolean => contents.has(path) || devices.has(path) || isDirectory(path)
 
@@ -59,7 +66,14 @@ export function createMemoryFiles(tree: MemoryTree = {}): MemoryFiles {
       const [major = 0, minor = 0] = (devices.get(real) ?? '0:0').split(':').map(Number)
       const kind = devices.has(real) ? 'block' : contents.has(real) ? 'file' : 'directory'
       const sizeBytes = contents.get(real)?.length ?? 0
-      return { kind, sizeBytes, mode: modes.get(real) ?? 0o600, mtimeMs: 0, device: { major, minor } }
+      return {
+        kind,
+        sizeBytes,
+        mode: modes.get(real) ?? 0o600,
+        mtimeMs: 0,
+        inode: inodeOf(real),
+        device: { major, minor },
+      }
     },
     write: async (path, text) => {
       const real = resolve(path)
@@ -69,14 +83,19 @@ export function createMemoryFiles(tree: MemoryTree = {}): MemoryFiles {
     },
     replace: async (path, text, mode) => {
       contents.set(resolve(path), text)
+      inodes.set(resolve(path), nextInode++)
       modes.set(resolve(path), mode)
     },
     link: async (existing, path) => {
       if (exists(path)) return false
       contents.set(path, contents.get(existing) ?? '')
+      inodes.set(path, inodeOf(resolve(existing)))
       return true
     },
-    remove: async path => contents.delete(resolve(path)) || links.delete(path),
+    remove: async path => {
+      inodes.delete(resolve(path))
+      return contents.delete(resolve(path)) || links.delete(path)
+    },
     makeDirectory: async path => {
       directories.add(path)
     },

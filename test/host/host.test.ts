@@ -117,6 +117,18 @@ describe('files', () => {
     expect(await files.removeDirectory(folder)).toBe(false)
   })
 
+  test('a file that took the place of another one has another inode, a hard link the same', async () => {
+    const path = join(folder, 'file')
+    const inodeOf = async (name: string): Promise<number | undefined> => (await files.stat(name))?.inode
+    await files.replace(path, 'one', 0o600)
+    const first = await inodeOf(path)
+    await files.link(path, join(folder, 'linked'))
+    expect(await inodeOf(join(folder, 'linked'))).toBe(first)
+    await files.replace(path, 'two', 0o600)
+    expect(await inodeOf(path)).not.toBe(first)
+    expect(first).toBe((await stat(join(folder, 'linked'))).ino)
+  })
+
   test('realpath follows links and stat tells kinds', async () => {
     await symlink('/dev/null', join(folder, 'null'))
     expect(await files.realpath(join(folder, 'null'))).toBe('/dev/null')

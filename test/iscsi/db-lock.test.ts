@@ -112,6 +112,7 @@ describe('the lock of open-iscsi', () => {
         mode: 0o700,
         device: { major: 0, minor: 0 },
         mtimeMs: Math.floor(host.clock.now() / 900), // a new holder every 900 ms
+        inode: 1,
       }),
     }
     const error = await failureOf(

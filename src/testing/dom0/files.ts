@@ -40,7 +40,7 @@ export function createFiles(shared: Tree, process: SimulatedProcess): Files {
     stat: async path => {
       await process.look(`stat ${path}`)
       const node = tree.find(path)
-      return node === undefined ? undefined : statOf(node)
+      return node === undefined ? undefined : statOf(node, tree.inodeOf(node))
     },
     write: async (path, content) => {
       await process.act(`write ${path}`)
@@ -119,16 +119,23 @@ const toText = (content: string | Uint8Array): string =>
 const toBytes = (content: string | Uint8Array): Uint8Array =>
   typeof content === 'string' ? new TextEncoder().encode(content) : content
 
-function statOf(node: TreeNode): FileStat {
+function statOf(node: TreeNode, inode: number): FileStat {
   const none = { major: 0, minor: 0 }
   switch (node.kind) {
     case 'file':
-      return { kind: 'file', sizeBytes: toBytes(node.read()).length, mode: node.mode, mtimeMs: 0, device: none }
+      return { kind: 'file', sizeBytes: toBytes(node.read()).length, mode: node.mode, mtimeMs: 0, inode, device: none }
     case 'device':
-      return { kind: 'block', sizeBytes: 0, mode: 0o660, mtimeMs: 0, device: { major: node.major, minor: node.minor } }
+      return {
+        kind: 'block',
+        sizeBytes: 0,
+        mode: 0o660,
+        mtimeMs: 0,
+        inode,
+        device: { major: node.major, minor: node.minor },
+      }
     case 'directory':
-      return { kind: 'directory', sizeBytes: 0, mode: 0o755, mtimeMs: node.changes, device: none }
+      return { kind: 'directory', sizeBytes: 0, mode: 0o755, mtimeMs: node.changes, inode, device: none }
     case 'link':
-      return { kind: 'other', sizeBytes: 0, mode: 0o777, mtimeMs: 0, device: none }
+      return { kind: 'other', sizeBytes: 0, mode: 0o777, mtimeMs: 0, inode, device: none }
   }
 }

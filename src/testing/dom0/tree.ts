@@ -66,12 +66,16 @@ export interface Tree {
   remove(path: string): boolean
   /** Names in a directory, sorted; none where there is none. */
   list(path: string): readonly string[]
+  /** A number for each node, never given twice. */
+  inodeOf(node: TreeNode): number
 }
 
 const MAX_LINKS = 40
 
 export function createTree(): Tree {
   const root = directory()
+  const inodes = new WeakMap<TreeNode, number>()
+  let nextInode = 1
 
   const walk = (path: string, isLink: boolean): { readonly node: TreeNode; readonly path: string } | undefined => {
     let parts = path.split('/').filter(part => part !== '')
@@ -137,6 +141,11 @@ export function createTree(): Tree {
     list: path => {
       const node = walk(path, false)?.node
       return node?.kind === 'directory' ? [...node.entries.keys()].toSorted() : []
+    },
+    inodeOf: node => {
+      const inode = inodes.get(node) ?? nextInode++
+      inodes.set(node, inode)
+      return inode
     },
   }
 }
