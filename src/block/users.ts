@@ -1,33 +1,74 @@
 import type { DeviceUser } from '../core/error-details.ts'
 import type { Files } from '../host/files.ts'
-import type { BlockDevice } from './block-device.ts'
+import { type BlockDevice, readBlockDevice } from './block-device.ts'
+import { findXenBackends } from './xen-backends.ts'
 
 /**
- * Who uses a block device, as far as files tell: what is stacked on it, mounts, swap, and Xen block backends.
- * A plain open of a dm map shows only when it is flushed; {@link findProcesses} then names the process.
+ * Who uses a block device, as far as files tell: what is stacked on it, mounts, swap, and Xen block backends, on itself
+ * or on one of its partitions. A plain open of a dm map shows only when it is flushed; {@link findProcesses} then names
+ * the process.
  */
 export async function findUsers(files: Files, device: BlockDevice): Promise<readonly DeviceUser[]> {
-  const number = `${device.major}:${device.minor}`
-  const [mounts, swaps, backends] = await Promise.all([
-    files.read('/proc/self/mountinfo'),
-    files.read('/proc/swaps'),
-    findXenBackends(files, device),
-  ])
+  const [mounts = '', swaps = ''] = await Promise.all([files.read('/proc/self/mountinfo'), files.read('/proc/swaps')])
+  return await usersOf(files, device, { mounts, swaps })
+}
+
+interface Tables {
+  readonly mounts: string
+  readonly swaps: string
+}
+
+async function usersOf(files: Files, device: BlockDevice, tables: Tables): Promise<readonly DeviceUser[]> {
   const user = (kind: DeviceUser['kind'], name: string): DeviceUser => ({ kind, device: device.name, name })
+  const stacked = await Promise.all(device.holders.map(async name => await readBlockDevice(files, name)))
+  const isPartition = (_: unknown, n: number): boolean => PARTITION_UUID.test(stacked[n]?.dm?.uuid ?? '')
+  const [backends, swapNodes, kernelPartitions] = await Promise.all([
+    findXenBackends(files),
+    swapFiles(files, tables.swaps, device),
+    partitionsOf(files, device),
+  ])
+  const partitions = [...stacked.filter(isPartition), ...kernelPartitions].filter(found => found !== undefined)
   return [
-    ...device.holders.map(name => user('holder', name)),
-    ...mountPoints(mounts ?? '', number).map(name => user('mount', name)),
-    ...(await swapFiles(files, swaps ?? '', device)).map(name => user('swap', name)),
-    ...backends,
+    ...device.holders
+      .filter((name, n) => !isPartition(name, n))
+      .map((name, n) => user('holder', labelOf(name, stacked[n]))),
+    ...mountPoints(tables.mounts, device).map(name => user('mount', name)),
+    ...swapNodes.map(name => user('swap', name)),
+    ...backends.flatMap(({ name, state, major, minor }) =>
+      major === device.major && minor === device.minor
+        ? [{ ...user('xen-backend', name), ...(state !== undefined && { state }) }]
+        : []
+    ),
+    ...(await Promise.all(partitions.map(async partition => await usersOf(files, partition, tables)))).flat(),
   ]
 }
 
+// kpartx, and multipathd's udev rules, prefix a map's uuid with this. multipathd removes such maps with their map.
+const PARTITION_UUID = /^part\d+-mpath-/
+
+// lvm2 lib/activate/dev_manager.c, cryptsetup lib/libdevmapper.c
+const SUBSYSTEMS: Readonly<Record<string, string>> = { LVM: 'LVM', CRYPT: 'crypt', mpath: 'multipath' }
+
+function labelOf(name: string, device: BlockDevice | undefined): string {
+  if (device?.dm === undefined) return name
+  const subsystem = SUBSYSTEMS[device.dm.uuid.split('-', 1)[0] ?? '']
+  return subsystem === undefined ? device.dm.name : `${device.dm.name} (${subsystem})`
+}
+
+/** The partitions the kernel found on a disk; on a map it looks for none. */
+async function partitionsOf(files: Files, { name, dm }: BlockDevice): Promise<readonly BlockDevice[]> {
+  if (dm !== undefined) return []
+  const names = (await files.list(`/sys/block/${name}`)).filter(entry => entry.startsWith(name))
+  const found = await Promise.all(names.map(async entry => await readBlockDevice(files, `${name}/${entry}`)))
+  return found.flatMap((partition, n) => (partition === undefined ? [] : [{ ...partition, name: names[n] ?? '' }]))
+}
+
 // proc_pid_mountinfo(5): field 3 is major:minor, field 5 the mount point
-function mountPoints(mountinfo: string, number: string): readonly string[] {
+function mountPoints(mountinfo: string, { major, minor }: BlockDevice): readonly string[] {
   return mountinfo
     .split('\n')
     .map(line => line.split(' '))
-    .flatMap(fields => (fields[2] === number && fields[4] !== undefined ? [fields[4]] : []))
+    .flatMap(fields => (fields[2] === `${major}:${minor}` && fields[4] !== undefined ? [fields[4]] : []))
 }
 
 async function swapFiles(files: Files, swaps: string, device: BlockDevice): Promise<readonly string[]> {
@@ -39,46 +80,4 @@ async function swapFiles(files: Files, swaps: string, device: BlockDevice): Prom
     if (stat?.device.major === device.major && stat.device.minor === device.minor) used.push(path)
   }
   return used
-}
-
-const XEN_BACKENDS = '/sys/bus/xen-backend/devices'
-
-// xen-blkback shows the device it serves as hexadecimal major:minor, drivers/block/xen-blkback/xenbus.c
-async function findXenBackends(files: Files, { name, major, minor }: BlockDevice): Promise<readonly DeviceUser[]> {
-  const found: DeviceUser[] = []
-  for (const backend of await files.list(XEN_BACKENDS)) {
-    const text = await files.read(`${XEN_BACKENDS}/${backend}/physical_device`)
-    if (text?.trim() !== `${major.toString(16)}:${minor.toString(16)}`) continue
-    const state = (await files.read(`${XEN_BACKENDS}/${backend}/state`))?.trim()
-    found.push({ kind: 'xen-backend', device: name, name: backend, ...(state !== undefined && { state }) })
-  }
-  return found
-}
-
-/** Processes that hold one of these devices open, by looking at every descriptor: some ms per hundred processes. */
-export async function findProcesses(files: Files, devices: readonly BlockDevice[]): Promise<readonly DeviceUser[]> {
-  const nodes = new Map(
-    devices.flatMap(device => [
-      [`/dev/${device.name}`, device.name],
-      [`/dev/mapper/${device.dm?.name ?? ''}`, device.name],
-    ])
-  )
-  const found: DeviceUser[] = []
-  for (const pid of (await files.list('/proc')).filter(name => /^\d+$/.test(name))) {
-    const open = await openFiles(files, pid)
-    const device = open.map(path => nodes.get(path)).find(name => name !== undefined)
-    if (device === undefined) continue
-    const command = (await files.read(`/proc/${pid}/comm`))?.trim() ?? '?'
-    found.push({ kind: 'process', device, name: `${pid} ${command}` })
-  }
-  return found
-}
-
-async function openFiles(files: Files, pid: string): Promise<readonly string[]> {
-  const folder = `/proc/${pid}/fd`
-  const names = await files.list(folder).catch(() => [])
-  const paths = await Promise.all(
-    names.map(async name => await files.realpath(`${folder}/${name}`).catch(() => undefined))
-  )
-  return paths.filter(path => path !== undefined)
 }

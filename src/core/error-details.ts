@@ -11,10 +11,12 @@ export interface DeviceUser {
   readonly kind: 'mount' | 'swap' | 'holder' | 'xen-backend' | 'process' | 'open'
   /** The device used: `dm-3`, `sdb`. */
   readonly device: string
-  /** Mount point, holder's name, backend's name (`vbd-3-51712`), or `pid command`. */
+  /** Mount point, holder's name (`vg-root (LVM)`), backend's name (`vbd-3-51712`), or `pid command`. */
   readonly name: string
   /** A Xen backend's state: `Connected`, `Closing`, … */
   readonly state?: string
+  /** Name of the domain a Xen backend serves. */
+  readonly domain?: string
 }
 
 /** What did not work while cleaning up. */
@@ -90,6 +92,15 @@ export interface ErrorDetails {
   }
   MULTIPATH_REQUIRED: { readonly wwid: string; readonly reason: string }
   DEVICE_UNREADABLE: { readonly device: string; readonly reason: string }
+  LUN_SHARED: {
+    readonly target: string
+    readonly lun: number
+    readonly wwid: string
+    /** Name of the other domain, or its number. */
+    readonly domain: string
+    /** Its backend: `backend/vbd/3/51712`. */
+    readonly backend: string
+  }
   LUN_IN_USE: { readonly target: string; readonly lun: number; readonly users: readonly DeviceUser[] }
   ATTACH_NOT_UNDONE: { readonly target: string; readonly lun: number; readonly steps: readonly FailedStep[] }
   DETACH_INCOMPLETE: { readonly target: string; readonly lun: number; readonly steps: readonly FailedStep[] }

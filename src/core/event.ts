@@ -8,6 +8,8 @@ export type Step =
   | 'login'
   | 'paths'
   | 'device'
+  | 'identity'
+  | 'hand-over'
   | 'in-use'
   | 'flush'
   | 'delete'
@@ -19,7 +21,7 @@ export type Step =
 
 /** Which operation an event belongs to. `elapsedMs` counts from its start. */
 export interface EventContext {
-  readonly operation: 'attach' | 'detach' | 'resize'
+  readonly operation: 'attach' | 'detach' | 'resize' | 'verify'
   readonly target: string
   readonly lun: number
   readonly elapsedMs: number

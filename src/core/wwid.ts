@@ -16,8 +16,12 @@ const WWID = /^[A-Za-z0-9][A-Za-z0-9._:+-]{2,}$/
  * @throws {@link LunError} `INVALID_INPUT`
  */
 export function wwid(text: string, field = 'wwid'): Wwid {
-  if (typeof text !== 'string' || text.length > MAX_CHARS || !WWID.test(text)) {
-    throw invalid(field, text, 'is not a WWID such as 36001405…')
-  }
-  return text as Wwid
+  const found = readWwid(text)
+  if (found === undefined) throw invalid(field, text, 'is not a WWID such as 36001405…')
+  return found
+}
+
+/** The WWID a value is; `undefined` if it is none. */
+export function readWwid(value: unknown): Wwid | undefined {
+  return typeof value === 'string' && value.length <= MAX_CHARS && WWID.test(value) ? (value as Wwid) : undefined
 }

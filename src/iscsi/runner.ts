@@ -1,11 +1,12 @@
 import { hasCode, isLunError } from '../core/error.ts'
 import type { OperationOptions } from '../core/options.ts'
+import { releaseAbandoned } from '../flow/link-lock.ts'
 import { retry } from '../flow/retry.ts'
 import type { Clock } from '../host/clock.ts'
 import type { Command } from '../host/command.ts'
 import { run } from '../host/executor.ts'
 import type { Host } from '../host/host.ts'
-import { releaseAbandoned } from './db-lock.ts'
+import { DB_LOCK, DB_LOCK_FOLDER } from './db-lock.ts'
 
 /** Runs iscsiadm commands; a busy database is the one thing worth another try. */
 export interface Runner {
@@ -15,6 +16,7 @@ export interface Runner {
   abortable<T>(command: Command<T>, options?: OperationOptions): Promise<T>
 }
 
+const LOCK = `${DB_LOCK_FOLDER}/${DB_LOCK}`
 const BUSY_MS = 3000
 const FIRST_PAUSE_MS = 200
 /** How long iscsiadm waits for the lock, open-iscsi usr/idbm.c. */
@@ -24,11 +26,11 @@ export function createRunner(host: Host): Runner {
   const { executor, clock } = host
   return {
     whole: async (command, { signal } = {}) => {
-      await releaseAbandoned(host, { signal })
+      await releaseAbandoned(host, LOCK, { signal })
       return await unlessBusy(clock, async () => await run(executor, command), signal)
     },
     abortable: async (command, { signal } = {}) => {
-      await releaseAbandoned(host, { signal })
+      await releaseAbandoned(host, LOCK, { signal })
       return await unlessBusy(clock, async () => await run(executor, command, { signal }), signal)
     },
   }

@@ -1,24 +1,17 @@
 import { isLunError, LunError } from '../core/error.ts'
-import { withDeadline } from '../flow/deadline.ts'
 import { createLocalHost } from '../host/local.ts'
-import { createAdmission } from './admission.ts'
 import type { Attachment } from './attachment.ts'
 import { type Context, createContext } from './context.ts'
 import { detachLun } from './detach.ts'
-import { type LunDeviceNode, verifyDevice } from './device.ts'
 import { findEndpoints, liveSession } from './endpoints.ts'
-import { explainLoginFailure } from './explain.ts'
+import { type AttachOptions, type Established, establish, type Wish } from './establish.ts'
 import { finishJobs } from './jobs.ts'
-import { createEntrance, startLatePaths } from './late.ts'
-import { startLogin } from './login.ts'
-import { createLunIdentity } from './lun-identity.ts'
-import { createMade, isUnchanged, takeBack } from './made.ts'
-import { type LunOptions, type Operation, runOnTarget } from './operation.ts'
-import type { PathContext } from './path.ts'
-import { type PathRun, startPath, waitForPaths } from './paths.ts'
-import { ensureRecords } from './records.ts'
-import { type AttachRequest, type AttachWish, checkAttachRequest, type Endpoint } from './request.ts'
-import { notUndone } from './teardown.ts'
+import { startLatePaths } from './late.ts'
+import { withTarget } from './locks.ts'
+import { isUnchanged } from './made.ts'
+import { type Operation, runOnLun } from './operation.ts'
+import { type AttachRequest, checkAttachRequest, type Endpoint } from './request.ts'
+import { assertNotShared } from './sharing.ts'
 
 /**
  * Attaches a LUN to this host and returns once it can be used: node records, one login for all portals, a scan for
@@ -29,7 +22,7 @@ import { notUndone } from './teardown.ts'
  *
  * On abort or timeout it takes back what it did, waiting for logins on their way, then rejects.
  *
- * @throws {@link LunError} `INVALID_INPUT` before anything is touched; `NO_PORTALS`, `ISCSI_AUTH_FAILED`,
+ * @throws {@link LunError} `INVALID_INPUT` before anything is touched; `LUN_SHARED`, `NO_PORTALS`, `ISCSI_AUTH_FAILED`,
  * `ISCSI_LOGIN_REJECTED`, `ISCSI_PORTAL_UNREACHABLE`, `ISCSID_NOT_RUNNING`, `MULTIPATHD_NOT_RUNNING`, `LUN_NOT_FOUND`,
  * `LUN_MISMATCH`, `MULTIPATH_REQUIRED`, `DEVICE_UNREADABLE`, `NO_PATHS` when paths failed for different reasons,
  * `TIMEOUT`, `LOCK_TIMEOUT`, `ATTACH_NOT_UNDONE`
@@ -45,25 +38,21 @@ import { notUndone } from './teardown.ts'
  * await lun.detach()
  * ```
  */
-export async function attachLun(request: AttachRequest, options: LunOptions = {}): Promise<Attachment> {
+export async function attachLun(request: AttachRequest, options: AttachOptions = {}): Promise<Attachment> {
   const wish = checkAttachRequest(request)
+  const { handOver } = options
   const context = createContext(options.host ?? createLocalHost())
   const { target, lun } = wish
   const place = { operation: 'attach', target, lun } as const
-  const attach = async (operation: Operation): Promise<Established> => await attachLocked(context, operation, wish)
-  return toAttachment(await runOnTarget(context.host, place, options, attach), options)
+  const attach = async (operation: Operation): Promise<Established> =>
+    await attachLocked(context, operation, { ...wish, handOver })
+  return toAttachment(await runOnLun(context.host, place, options, attach), options)
 }
 
-/** An attach that succeeded, and the paths still on their way. */
-interface Established {
-  readonly shared: PathContext
-  readonly node: LunDeviceNode
-  readonly paths: readonly PathRun[]
-  readonly stopPaths: AbortController
-}
-
-async function attachLocked(context: Context, operation: Operation, wish: AttachWish): Promise<Established> {
-  await finishJobs(context, operation)
+async function attachLocked(context: Context, operation: Operation, wish: Wish): Promise<Established> {
+  await finishTarget(context, operation)
+  const known = (await context.journal.lun(operation))?.wwid
+  if (known !== undefined && wish.sharing === 'refused') await assertNotShared(context, operation, known)
   const endpoints = await operation.step('portals', async () => await findEndpoints(context, operation, wish))
   if (wish.multipath === 'never') return await attachSingle(context, operation, wish, endpoints)
   try {
@@ -77,11 +66,20 @@ async function attachLocked(context: Context, operation: Operation, wish: Attach
   }
 }
 
+// What a process that died had under way may be a record, and so a portal.
+async function finishTarget(context: Context, operation: Operation): Promise<void> {
+  const { target, signal } = operation
+  const { jobs, discoveries } = await context.journal.target(target)
+  if (Object.keys(jobs).length === 0 && discoveries.length === 0) return
+  const finish = async (): Promise<void> => await finishJobs(context, target, { withLogins: false, signal })
+  await withTarget(context.host, target, operation, finish)
+}
+
 // Two plain disks of one LUN would be an invitation to corrupt it, so one portal is tried after the other.
 async function attachSingle(
   context: Context,
   operation: Operation,
-  wish: AttachWish,
+  wish: Wish,
   endpoints: readonly Endpoint[]
 ): Promise<Established> {
   const sessions = await context.iscsiadm.sessions({ target: wish.target })
@@ -99,71 +97,15 @@ async function attachSingle(
   throw last
 }
 
-async function establish(
-  context: Context,
-  operation: Operation,
-  wish: AttachWish,
-  endpoints: readonly Endpoint[],
-  isMultipath: boolean
-): Promise<Established> {
-  const made = await createMade(context)
-  const identity = createLunIdentity(context, wish)
-  const admit = createAdmission(context)
-  const stopPaths = new AbortController()
-  const entrance = createEntrance(context, operation, stopPaths.signal)
-  const shared: PathContext = { context, operation, wish, made, identity, isMultipath, admit, enter: entrance.enter }
-  const paths: PathRun[] = []
-  try {
-    const sessions = await context.iscsiadm.sessions({ target: wish.target })
-    const offline = endpoints.filter(endpoint => liveSession(sessions, endpoint) === undefined)
-    if (offline.length > 0) {
-      await operation.step('records', async () => await ensureRecords(context, operation, wish, offline, made))
-    }
-    const login = await operation.step('login', async () => await startLogin(context, operation, wish, offline, made))
-    paths.push(...endpoints.map(endpoint => startPath(shared, endpoint, login, stopPaths.signal)))
-    await operation.step('paths', async () => await waitForPaths(shared, paths))
-    const node = await operation.step('device', async () => await verifyDevice(shared, paths))
-    operation.signal.throwIfAborted()
-    // What has begun goes on under the lock of this attach; what begins later has to ask for it.
-    entrance.close()
-    for (const path of paths) if (path.hasSession()) operation.keep(path.settled)
-    return { shared, node, paths, stopPaths }
-  } catch (error) {
-    stopPaths.abort(error)
-    await Promise.all(paths.map(async path => await path.settled))
-    const [explained] = await Promise.all([explainLoginFailure(context, wish, endpoints, error), undo(shared, error)])
-    throw explained
-  }
-}
-
-const UNDO_MS = 90_000 // the longest login on its way, the kernel's 30 s for a device, and some
-
-async function undo({ context, operation, made, identity }: PathContext, error: unknown): Promise<void> {
-  if (isUnchanged(made)) return
-  const { target, lun } = operation
-  const deadline = { timeoutMs: UNDO_MS, awaited: () => `the undoing of LUN ${lun} of ${target}` }
-  const failed = await withDeadline(
-    context.host.clock,
-    deadline,
-    async signal =>
-      await operation.step(
-        'undo',
-        async () =>
-          await takeBack(context, { target, lun, signal, step: async (_, task) => await task() }, made, identity.wwid)
-      )
-  )
-  if (failed.length > 0) throw notUndone(error, target, lun, failed)
-}
-
-function toAttachment({ shared, node, paths, stopPaths }: Established, options: LunOptions): Attachment {
+function toAttachment({ shared, node, paths, stopPaths }: Established, options: AttachOptions): Attachment {
   const { operation, identity, made, wish } = shared
-  const { target, lun } = operation
+  const { target, lun, owner } = operation
   const outcome = isUnchanged(made) ? 'already-attached' : 'attached'
   const outcomes = paths.map(path => path.outcome())
   const late = startLatePaths(shared, paths, stopPaths)
   const detach: Attachment['detach'] = async detachOptions => {
     await late.stop()
-    return await detachLun({ target, lun }, { host: options.host, ...detachOptions })
+    return await detachLun({ target, lun }, { host: options.host, owner, ...detachOptions })
   }
   return {
     outcome,
@@ -178,7 +120,7 @@ function toAttachment({ shared, node, paths, stopPaths }: Established, options: 
     detach,
     [Symbol.asyncDispose]: async () => {
       await late.stop()
-      if (outcome === 'attached') await detach()
+      if (made.isHoldNew) await detach()
     },
   }
 }

@@ -3,7 +3,8 @@ import type { Host } from '../host/host.ts'
 import { createIscsiadm, type Iscsiadm } from '../iscsi/iscsiadm.ts'
 import { createNodeDb, type NodeDb } from '../iscsi/node-db.ts'
 import { createMultipath, type Multipath } from '../multipath/multipath.ts'
-import { createLedger, type Ledger } from './ledger.ts'
+import { createXenstore, type Xenstore } from '../xenstore/xenstore.ts'
+import { createJournal, type Journal } from './journal.ts'
 
 /** The modules an operation is composed of, all on one host. */
 export interface Context {
@@ -12,7 +13,8 @@ export interface Context {
   readonly nodeDb: NodeDb
   readonly multipath: Multipath
   readonly scsi: Scsi
-  readonly ledger: Ledger
+  readonly xenstore: Xenstore
+  readonly journal: Journal
 }
 
 export function createContext(host: Host): Context {
@@ -22,6 +24,7 @@ export function createContext(host: Host): Context {
     nodeDb: createNodeDb(host),
     multipath: createMultipath(host),
     scsi: createScsi(host),
-    ledger: createLedger(host.files),
+    xenstore: createXenstore(host),
+    journal: createJournal(host.files),
   }
 }

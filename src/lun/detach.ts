@@ -1,10 +1,12 @@
 import { isLunError, LunError } from '../core/error.ts'
+import type { FailedStep } from '../core/error-details.ts'
 import { createLocalHost } from '../host/local.ts'
 import { type Context, createContext } from './context.ts'
-import { findLun } from './find-lun.ts'
-import { assertUnused, describeBusy } from './in-use.ts'
-import { finishJobs } from './jobs.ts'
-import { type LunOptions, OPERATION_TIMEOUT_MS, type Operation, runOnTarget } from './operation.ts'
+import { type FoundLun, findLun } from './find-lun.ts'
+import { createForce, type Force } from './force.ts'
+import { assertUnused, describeBusy, findFinalUser } from './in-use.ts'
+import { leaveTarget } from './leave.ts'
+import { type LunOptions, OPERATION_TIMEOUT_MS, type Operation, runOnLun } from './operation.ts'
 import { checkAddress, type LunAddress } from './request.ts'
 import { isNothing, tearDown } from './teardown.ts'
 
@@ -12,24 +14,33 @@ import { isNothing, tearDown } from './teardown.ts'
 export interface DetachOptions extends LunOptions {
   /** How long the device may stay busy with something that is ending by itself. Default 5000. */
   readonly busyMs?: number | undefined
+  /**
+   * Where no path works any more, fails what waits to be written to this map, so that its writer lets go of it: that
+   * data is lost, and `writes` says so. Refused all the same while a mount, another device or a guest uses the LUN.
+   */
+  readonly force?: boolean | undefined
 }
 
 /** What a detach did. */
 export interface Detachment {
-  /** `already-detached`: there was nothing to do. */
-  readonly outcome: 'detached' | 'already-detached'
+  /** `released`: other owners hold the LUN, so it stays. `already-detached`: there was nothing to do. */
+  readonly outcome: 'detached' | 'released' | 'already-detached'
   readonly target: string
   readonly lun: number
   /** WWID of the LUN, if it was still known. */
   readonly wwid: string | undefined
+  /** Who holds the LUN still. */
+  readonly owners: readonly string[]
+  /** `lost`: what somebody was writing when no path worked is gone, by `force`. */
+  readonly writes: 'written' | 'lost'
 }
 
 const BUSY_MS = 5000
 
 /**
- * Detaches a LUN from this host: refuses while it is in use, flushes its map, deletes its devices, logs out the
- * sessions on which no other LUN lives, and deletes the node records that attaching created. Does nothing, and says
- * so, when the LUN is not attached. Needs nothing but target and LUN number.
+ * Lets go of a LUN, and detaches it from this host when nobody else holds it: refuses while it is in use, flushes its
+ * map, deletes its devices, logs out the sessions on which no other LUN lives, and deletes the node records that
+ * attaching created. Does nothing, and says so, when the LUN is not attached. Needs nothing but target and LUN number.
  *
  * On abort or timeout it stops between two steps; calling it again goes on from there.
  *
@@ -40,61 +51,84 @@ const BUSY_MS = 5000
  * import { detachLun } from 'xen-lun'
  *
  * const { outcome } = await detachLun({ target: 'iqn.2001-05.com.example:vm1', lun: 0 })
- * console.log(outcome) // 'detached', or 'already-detached'
+ * console.log(outcome) // 'detached', 'already-detached', or 'released' while others hold it
  * ```
  */
 export async function detachLun(address: LunAddress, options: DetachOptions = {}): Promise<Detachment> {
   const place = checkAddress(address)
-  const context = createContext(options.host ?? createLocalHost())
-  const { timeoutMs = OPERATION_TIMEOUT_MS, busyMs = BUSY_MS } = options
-  const times = { busyMs, removeMs: timeoutMs }
-  return await runOnTarget(
-    context.host,
+  const host = options.host ?? createLocalHost()
+  const context = createContext(host)
+  return await runOnLun(
+    host,
     { operation: 'detach', ...place },
     options,
-    async operation => await detachLocked(context, operation, times)
+    async operation => await detachLocked(context, operation, options)
   )
 }
 
-async function detachLocked(
+type DetachHow = Pick<DetachOptions, 'busyMs' | 'force' | 'timeoutMs'>
+
+async function detachLocked(context: Context, operation: Operation, options: DetachHow): Promise<Detachment> {
+  const { target, lun, owner } = operation
+  const { journal } = context
+  const entry = await journal.lun(operation)
+  const owners = Object.keys(entry?.owners ?? {})
+  const others = owners.filter(name => name !== owner)
+  const kept = { target, lun, wwid: entry?.wwid, owners: others, writes: 'written' } as const
+  if (others.length > 0) {
+    const isOwner = owners.length > others.length
+    if (isOwner) await journal.dropOwner(operation, owner)
+    return { ...kept, outcome: isOwner ? 'released' : 'already-detached' }
+  }
+  if (entry !== undefined) await journal.noteOwner(operation, owner, 'detaching')
+  return await detachFound(context, operation, await findLun(context, operation, entry), options)
+}
+
+/** Takes a LUN away that nobody holds any more. */
+export async function detachFound(
   context: Context,
   operation: Operation,
-  times: { readonly busyMs: number; readonly removeMs: number }
+  found: FoundLun,
+  { busyMs = BUSY_MS, force = false, timeoutMs = OPERATION_TIMEOUT_MS }: DetachHow
 ): Promise<Detachment> {
   const { target, lun } = operation
-  await finishJobs(context, operation)
-  const ledger = await context.ledger.read(target)
-  const found = await findLun(context, operation, ledger)
-  const { leftovers, wwid } = found
-  const isEnded = async (): Promise<boolean> => (await context.iscsiadm.sessions({ target })).length === 0
-  if (isNothing(leftovers)) {
-    await context.ledger.settle(target, lun, { isEnded: await isEnded() })
-    return { outcome: 'already-detached', target, lun, wwid }
-  }
-  const disks = found.disks.map(({ name }) => name)
+  const { leftovers, wwid, adopted } = found
+  const forced = createForce(context, operation, found, force)
+  const failed = isNothing(leftovers) ? [] : await takeAway(context, operation, found, forced, { busyMs, timeoutMs })
+  if (failed.length > 0) throw incomplete(operation, failed)
+  await context.journal.forgetLun(operation)
+  const left = await leaveTarget(context, operation, { removeMs: timeoutMs, adopted })
+  if (left.failed.length > 0) throw incomplete(operation, left.failed)
+  const outcome = isNothing(leftovers) && !left.isChanged ? 'already-detached' : 'detached'
+  return { outcome, target, lun, wwid, owners: [], writes: forced.isLost() ? 'lost' : 'written' }
+}
+
+async function takeAway(
+  context: Context,
+  operation: Operation,
+  { map, disks, isShared, leftovers }: FoundLun,
+  force: Force,
+  { busyMs, timeoutMs }: { readonly busyMs: number; readonly timeoutMs: number }
+): Promise<readonly FailedStep[]> {
+  const names = map === undefined ? disks.map(({ name }) => name) : [map.dm]
   await operation.step('in-use', async () => {
     // A path is held by its map, so where there is a map only the map's users count; a shared map stays. multipathd
     // refuses to flush an open map, so only a plain disk needs a look at every process.
-    const { map } = found
-    if (map === undefined) await assertUnused(context, operation, disks, { busyMs: times.busyMs, withProcesses: true })
-    else if (!found.isShared) {
-      await assertUnused(context, operation, [map.dm], { busyMs: times.busyMs, withProcesses: false })
-    }
+    if (!isShared) await assertUnused(context, operation, names, { busyMs, withProcesses: map === undefined })
   })
-  const failed = await tearDown(context, operation, leftovers, times).catch(async (error: unknown) => {
-    throw isLunError(error, 'MAP_BUSY')
-      ? await describeBusy(context, operation, found.map === undefined ? disks : [found.map.dm])
-      : error
-  })
-  if (failed.length > 0) {
-    operation.signal.throwIfAborted()
-    const left = failed.map(({ step, message }) => `${step}: ${message}`).join('; ')
-    throw new LunError('DETACH_INCOMPLETE', `LUN ${lun} of ${target} is not wholly detached: ${left}`, {
-      target,
-      lun,
-      steps: failed,
-    })
+  const onBusy = async (): Promise<Error | undefined> =>
+    (await force.letGo()) ? undefined : await findFinalUser(context, operation, names)
+  try {
+    return await tearDown(context, operation, leftovers, { busyMs, removeMs: timeoutMs, onBusy })
+  } catch (error) {
+    await force.restore()
+    throw isLunError(error, 'MAP_BUSY') ? await describeBusy(context, operation, names) : error
   }
-  await context.ledger.settle(target, lun, { isEnded: await isEnded() })
-  return { outcome: 'detached', target, lun, wwid }
+}
+
+function incomplete({ target, lun, signal }: Operation, steps: readonly FailedStep[]): LunError<'DETACH_INCOMPLETE'> {
+  signal.throwIfAborted()
+  const left = steps.map(({ step, message }) => `${step}: ${message}`).join('; ')
+  const text = `LUN ${lun} of ${target} is not wholly detached: ${left}`
+  return new LunError('DETACH_INCOMPLETE', text, { target, lun, steps })
 }

@@ -10,28 +10,38 @@ import type { PathRun } from './paths.ts'
 /** The device node to hand over. */
 export type LunDeviceNode = Pick<Attachment, 'device' | 'deviceNumber' | 'sizeBytes' | 'map'>
 
+/** The node, and the block device it stands for. */
+export interface FoundDevice {
+  readonly node: LunDeviceNode
+  readonly block: BlockDevice
+}
+
 const NODE_MS = 15_000
 const READ_MS = 10_000
 const READ_BYTES = 4096
 
-/** Finds the device that stands on the paths that are up, proves what it is, and reads from it. */
-export async function verifyDevice(shared: PathContext, paths: readonly PathRun[]): Promise<LunDeviceNode> {
+/** Finds the device that stands on the paths that are up, waits for its node, and reads from it. */
+export async function findDevice(shared: PathContext, paths: readonly PathRun[]): Promise<FoundDevice> {
   const { context, operation } = shared
   const disk = paths.map(path => path.outcome()).find(({ state }) => state === 'up')?.disk ?? ''
   const device = shared.isMultipath ? await findMap(shared, disk) : await findPlainDisk(shared, disk)
-  const path = device.dm === undefined ? `/dev/${device.name}` : `/dev/mapper/${device.dm.name}`
-  await until(context.host.clock, async () => await isNodeOf(context.host, path, device), {
-    awaited: `udev to make ${path}`,
+  const node = nodeOf(device)
+  await until(context.host.clock, async () => await isNodeOf(context.host, node.device, device), {
+    awaited: `udev to make ${node.device}`,
     timeoutMs: NODE_MS,
     signal: operation.signal,
   })
-  await readTest(context.host, path, device.sizeBytes)
-  const { major, minor, sizeBytes } = device
+  await readTest(context.host, node.device, device.sizeBytes)
+  return { node, block: device }
+}
+
+/** How a map or a plain disk is handed over. */
+export function nodeOf({ name, dm, major, minor, sizeBytes }: BlockDevice): LunDeviceNode {
   return {
-    device: path,
+    device: dm === undefined ? `/dev/${name}` : `/dev/mapper/${dm.name}`,
     deviceNumber: { major, minor },
     sizeBytes,
-    map: device.dm === undefined ? undefined : { name: device.dm.name, dm: device.name },
+    map: dm === undefined ? undefined : { name: dm.name, dm: name },
   }
 }
 
@@ -59,8 +69,13 @@ async function isNodeOf({ files }: Host, path: string, { major, minor }: BlockDe
   return stat?.kind === 'block' && stat.device.major === major && stat.device.minor === minor
 }
 
-// udev has read both ends already; only the middle surely comes from the array and not from the page cache.
-async function readTest({ files, clock }: Host, path: string, sizeBytes: number): Promise<void> {
+/**
+ * Reads the device, within a deadline. udev has read both ends already; only the middle surely comes from the array and
+ * not from the page cache.
+ *
+ * @throws {@link LunError} `DEVICE_UNREADABLE`
+ */
+export async function readTest({ files, clock }: Host, path: string, sizeBytes: number): Promise<void> {
   if (sizeBytes < READ_BYTES) throw unreadable(path, `its size is ${sizeBytes} bytes`)
   const middle = Math.floor(sizeBytes / 2 / READ_BYTES) * READ_BYTES
   const stop = new AbortController()

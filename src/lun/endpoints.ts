@@ -1,11 +1,11 @@
 import { LunError } from '../core/error.ts'
-import type { Iqn } from '../core/iqn.ts'
 import { formatPortal, type Portal, samePortal } from '../core/portal.ts'
 import { DEFAULT_IFACE } from '../iscsi/iface-name.ts'
 import type { DiscoverRequest, TargetPortal } from '../iscsi/iscsiadm.ts'
 import type { IscsiSession } from '../iscsi/session.ts'
 import type { Context } from './context.ts'
 import { jobsFor } from './jobs.ts'
+import { withTarget } from './locks.ts'
 import type { Operation } from './operation.ts'
 import { type AttachWish, type Endpoint, endpointKey } from './request.ts'
 
@@ -27,7 +27,7 @@ export async function findEndpoints(
 
 async function sourceEndpoints(
   context: Context,
-  { signal }: Operation,
+  operation: Operation,
   { source, target, ifaces, chap }: AttachWish
 ): Promise<readonly Endpoint[]> {
   const through = (portals: readonly Portal[]): readonly Endpoint[] =>
@@ -36,7 +36,7 @@ async function sourceEndpoints(
     case 'given':
       return through(source.portals)
     case 'discovery': {
-      const offers = await discover(context, target, { portal: source.portal, chap }, signal)
+      const offers = await discover(context, operation, { portal: source.portal, chap })
       return through(offers.filter(offer => offer.target === target).map(offer => offer.portal))
     }
     case 'node-db': {
@@ -50,20 +50,24 @@ async function sourceEndpoints(
 
 // With credentials it takes a discovery record, which is to be found should this process die meanwhile.
 async function discover(
-  { iscsiadm, nodeDb, ledger, host }: Context,
-  target: Iqn,
-  request: DiscoverRequest,
-  signal: AbortSignal
+  context: Context,
+  operation: Operation,
+  request: DiscoverRequest
 ): Promise<readonly TargetPortal[]> {
+  const { iscsiadm, nodeDb, journal, host } = context
+  const { target, signal } = operation
   const known = request.chap === undefined ? [] : (await nodeDb.discoveryRecords()).records
   if (request.chap === undefined || known.some(record => samePortal(record.portal, request.portal))) {
     return await iscsiadm.discover(request, { signal })
   }
   const discoveries = [formatPortal(request.portal)]
-  await ledger.note(target, { discoveries, jobs: await jobsFor(host.files, 'discovery', discoveries, 0) })
-  const offers = await iscsiadm.discover(request, { signal })
-  await ledger.note(target, { discoveries: [], jobs: {} })
-  return offers
+  return await withTarget(host, target, operation, async () => {
+    const jobs = await jobsFor(context, 'discovery', discoveries, 0)
+    await journal.noteTarget(target, { discoveries, jobs })
+    const offers = await iscsiadm.discover(request, { signal })
+    await journal.strikeTarget(target, { discoveries, jobs: Object.keys(jobs) })
+    return offers
+  })
 }
 
 function noPortals({ target, source }: AttachWish): LunError<'NO_PORTALS'> {

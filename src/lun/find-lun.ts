@@ -1,12 +1,10 @@
 import { type BlockDevice, findMapByWwid, findMapOn, multipathWwid, readBlockDevice } from '../block/block-device.ts'
 import type { Hctl } from '../core/hctl.ts'
-import type { Iqn } from '../core/iqn.ts'
 import type { Files } from '../host/files.ts'
 import type { IscsiSession } from '../iscsi/session.ts'
 import type { Context } from './context.ts'
-import { sessionKey } from './jobs.ts'
-import type { TargetLedger } from './ledger.ts'
-import { endpointKey } from './request.ts'
+import type { LunPlace } from './journal.ts'
+import type { LunEntry } from './journal-entries.ts'
 import type { Leftovers } from './teardown.ts'
 
 /** One SCSI device of a LUN, the disk the kernel made of it, and the session it came through. */
@@ -62,68 +60,33 @@ export async function describeLun(
 /** A LUN as it is attached now, and what detaching it would take away. */
 export interface FoundLun extends LunDescription {
   readonly wwid: string | undefined
+  readonly devices: readonly LunDevice[]
   readonly leftovers: Leftovers
+  /** Sessions the LUN lives on although this library knows nothing of it: it did not log them in. */
+  readonly adopted: readonly number[]
 }
 
-/** Finds what there is of a LUN by sysfs, and by the ledger where the devices are gone already. */
-export async function findLun(
-  context: Context,
-  { target, lun }: { readonly target: Iqn; readonly lun: number },
-  ledger: TargetLedger
-): Promise<FoundLun> {
-  const sessions = await context.iscsiadm.sessions({ target })
-  const devices = await findDevices(context, sessions, lun)
-  const found = await describeLun(context.host.files, devices, ledger.wwids[lun])
-  const wwid = found.map?.wwid ?? ledger.wwids[lun]
-  const ending = await withoutOtherLuns(context, endingSessions(sessions, devices, ledger, lun), lun)
-  const entries = wwid === undefined || found.isShared ? [] : await context.multipath.wwids()
+/** Finds what there is of a LUN by sysfs, and by its entry in the journal where the devices are gone already. */
+export async function findLun(context: Context, place: LunPlace, entry: LunEntry | undefined): Promise<FoundLun> {
+  const { iscsiadm, multipath, journal, host } = context
+  const sessions = await iscsiadm.sessions({ target: place.target })
+  const devices = await findDevices(context, sessions, place.lun)
+  const found = await describeLun(host.files, devices, entry?.wwid)
+  const wwid = found.map?.wwid ?? entry?.wwid
+  const entries = wwid === undefined || found.isShared ? [] : await multipath.wwids()
+  // The journal does not outlive a boot; sessions with node.startup=automatic do, in a way.
+  const isKnown = entry !== undefined || (await journal.target(place.target)).logins.length > 0
   return {
     ...found,
     wwid,
+    devices,
+    adopted: isKnown ? [] : devices.map(({ session }) => session.sid),
     leftovers: {
       map: found.isShared ? undefined : found.map,
       devices,
       // What was written went through the map, if there is one.
       isDirty: found.map === undefined,
-      wwidEntries: entries.filter(entry => entry === wwid),
-      sessions: ending,
-      records: ending.length === sessions.length ? await recordsOf(context, target, ledger) : [],
+      wwidEntries: entries.filter(each => each === wwid),
     },
   }
-}
-
-async function recordsOf(
-  { nodeDb }: Context,
-  target: Iqn,
-  { records: ours }: TargetLedger
-): Promise<readonly string[]> {
-  if (ours.length === 0) return []
-  const { records } = await nodeDb.recordsOf(target)
-  return records.filter(record => ours.includes(endpointKey(record))).map(({ path }) => path)
-}
-
-async function withoutOtherLuns(
-  { scsi }: Context,
-  sessions: readonly IscsiSession[],
-  lun: number
-): Promise<readonly IscsiSession[]> {
-  const others = await Promise.all(
-    sessions.map(async session => (await scsi.devices(session)).some(device => device.lun !== lun))
-  )
-  return sessions.filter((_, n) => others[n] === false)
-}
-
-/**
- * The sessions to end: those this library logged in. Where it knows nothing of the LUN (the ledger does not outlive
- * a boot, sessions with node.startup=automatic do), those the LUN lives on.
- */
-function endingSessions(
-  sessions: readonly IscsiSession[],
-  devices: readonly LunDevice[],
-  ledger: TargetLedger,
-  lun: number
-): readonly IscsiSession[] {
-  const isKnown = ledger.wwids[lun] !== undefined || ledger.logins.length > 0
-  const used = new Set(devices.map(({ session }) => session.sid))
-  return sessions.filter(session => (isKnown ? ledger.logins.includes(sessionKey(session)) : used.has(session.sid)))
 }

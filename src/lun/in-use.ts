@@ -1,5 +1,6 @@
 import { type BlockDevice, readBlockDevice } from '../block/block-device.ts'
-import { findProcesses, findUsers } from '../block/users.ts'
+import { findProcesses } from '../block/processes.ts'
+import { findUsers } from '../block/users.ts'
 import { isLunError, LunError } from '../core/error.ts'
 import type { DeviceUser } from '../core/error-details.ts'
 import { until } from '../flow/until.ts'
@@ -19,58 +20,84 @@ type Place = Pick<Operation, 'signal' | 'target' | 'lun'>
  * @throws {@link LunError} `LUN_IN_USE` naming every user
  */
 export async function assertUnused(
-  { host }: Context,
+  context: Context,
   place: Place,
   names: readonly string[],
   { busyMs, withProcesses }: { readonly busyMs: number; readonly withProcesses: boolean }
 ): Promise<void> {
+  const { host } = context
   let users: readonly DeviceUser[] = []
   const look = async (): Promise<boolean> => {
-    const devices = await devicesOf(host.files, names)
-    const processes = withProcesses ? await findProcesses(host.files, devices) : []
-    users = [...(await usersOf(host.files, devices)), ...processes]
-    if (users.some(user => !isPassing(user))) throw inUse(place, users)
+    users = await usersOf(host.files, names, { withProcesses })
+    if (users.some(isFinal)) throw await inUse(context, place, users)
     return users.length === 0
   }
   try {
     await until(host.clock, look, { awaited: 'the device to be closed', timeoutMs: busyMs, signal: place.signal })
   } catch (error) {
-    throw isLunError(error, 'TIMEOUT') ? inUse(place, users) : error
+    throw isLunError(error, 'TIMEOUT') ? await inUse(context, place, users) : error
   }
 }
 
-/** The error for a device that nothing but an open file keeps busy: looks which process that is. */
+/** The error for a device that is busy, if somebody is found who will not let go of it by himself. */
+export async function findFinalUser(
+  context: Context,
+  place: Place,
+  names: readonly string[]
+): Promise<LunError<'LUN_IN_USE'> | undefined> {
+  const users = await usersOf(context.host.files, names, { withProcesses: true })
+  return users.some(isFinal) ? await inUse(context, place, users) : undefined
+}
+
+/** The error for a device that stayed busy, whoever that was. */
 export async function describeBusy(
-  { host }: Context,
+  context: Context,
   place: Place,
   names: readonly string[]
 ): Promise<LunError<'LUN_IN_USE'>> {
-  const devices = await devicesOf(host.files, names)
-  const users = [...(await usersOf(host.files, devices)), ...(await findProcesses(host.files, devices))]
+  const users = await usersOf(context.host.files, names, { withProcesses: true })
   const unknown: DeviceUser = {
     kind: 'open',
     device: names[0] ?? '?',
     name: 'opened by the kernel or in another namespace',
   }
-  return inUse(place, users.length > 0 ? users : [unknown])
+  return await inUse(context, place, users.length > 0 ? users : [unknown])
 }
 
-function isPassing({ kind, state, name }: DeviceUser): boolean {
-  if (kind === 'process') return UDEV.test(name)
-  return kind === 'xen-backend' && state !== undefined && state !== 'Connected'
+async function usersOf(
+  files: Files,
+  names: readonly string[],
+  { withProcesses }: { readonly withProcesses: boolean }
+): Promise<readonly DeviceUser[]> {
+  const read = await Promise.all(names.map(async name => await readBlockDevice(files, name)))
+  const devices = read.filter((device): device is BlockDevice => device !== undefined)
+  const users = await Promise.all(devices.map(async device => await findUsers(files, device)))
+  return [...users.flat(), ...(withProcesses ? await findProcesses(files, devices) : [])]
 }
 
-async function devicesOf(files: Files, names: readonly string[]): Promise<readonly BlockDevice[]> {
-  return (await Promise.all(names.map(async name => await readBlockDevice(files, name)))).filter(
-    device => device !== undefined
-  )
+function isFinal({ kind, state, name }: DeviceUser): boolean {
+  if (kind === 'process') return !UDEV.test(name)
+  return kind !== 'xen-backend' || state === undefined || state === 'Connected'
 }
 
-async function usersOf(files: Files, devices: readonly BlockDevice[]): Promise<readonly DeviceUser[]> {
-  return (await Promise.all(devices.map(async device => await findUsers(files, device)))).flat()
-}
-
-function inUse({ target, lun }: Place, users: readonly DeviceUser[]): LunError<'LUN_IN_USE'> {
-  const who = users.map(({ kind, device, name }) => `${kind} ${name} on ${device}`).join(', ')
+async function inUse(
+  context: Context,
+  { target, lun }: Place,
+  found: readonly DeviceUser[]
+): Promise<LunError<'LUN_IN_USE'>> {
+  const users = await Promise.all(found.map(async user => await withDomain(context, user)))
+  const who = users.map(describeUser).join(', ')
   return new LunError('LUN_IN_USE', `LUN ${lun} of ${target} is in use: ${who}`, { target, lun, users })
+}
+
+function describeUser({ kind, device, name, domain }: DeviceUser): string {
+  return `${kind} ${name}${domain === undefined ? '' : ` of domain ${domain}`} on ${device}`
+}
+
+/** A backend's name has only the number of its guest. */
+async function withDomain({ xenstore }: Context, user: DeviceUser): Promise<DeviceUser> {
+  const [, domid] = (user.kind === 'xen-backend' && /^vbd-(\d+)-/.exec(user.name)) || []
+  if (domid === undefined) return user
+  const domain = await xenstore.tryRead(`/local/domain/${domid}/name`).catch(() => undefined)
+  return domain === undefined ? user : { ...user, domain }
 }

@@ -3,13 +3,14 @@ import { formatHctl } from '../core/hctl.ts'
 import type { PathOutcome } from '../core/path-outcome.ts'
 import { withDeadline } from '../flow/deadline.ts'
 import { retry } from '../flow/retry.ts'
-import type { Context } from './context.ts'
+import { type Entrance, whileAttached } from './entrance.ts'
 import { describeLun, findDevices } from './find-lun.ts'
-import { finishJobs } from './jobs.ts'
+import { finishJobs, jobName } from './jobs.ts'
+import { withTarget } from './locks.ts'
 import { startLogin } from './login.ts'
-import { type Operation, targetLock } from './operation.ts'
 import type { PathContext } from './path.ts'
 import { type PathRun, startPath } from './paths.ts'
+import { endpointKey } from './request.ts'
 import { tearDown } from './teardown.ts'
 
 /** The missing paths of an attach that has returned. */
@@ -53,7 +54,7 @@ export function startLatePaths(shared: PathContext, paths: readonly PathRun[], s
   const awaited = (): string => `late paths of LUN ${wish.lun} of ${wish.target}`
   const limits = { signal: stopPaths.signal, timeoutMs: wish.paths.lateMs, awaited }
   const isMissing = paths.some(path => path.outcome().state !== 'up')
-  const forgotten = isMissing ? forgetJobs(shared) : Promise.resolve()
+  const forgotten = isMissing ? endJobs(shared) : Promise.resolve()
   const done =
     isMissing && wish.paths.lateMs > 0
       ? withDeadline(context.host.clock, limits, async signal => {
@@ -85,72 +86,45 @@ async function dropForeign({ context, operation, made, identity }: PathContext, 
     const { map, isShared } = await describeLun(context.host.files, devices, undefined)
     const foreign = isShared || map?.wwid === identity.wwid ? undefined : map
     const wwidEntries = foreign === undefined || made.wwidsBefore.includes(foreign.wwid) ? [] : [foreign.wwid]
-    const leftovers = { map: foreign, devices, isDirty: false, wwidEntries, sessions: [], records: [] }
+    const leftovers = { map: foreign, devices, isDirty: false, wwidEntries }
     const step = async <T>(_: unknown, task: () => Promise<T>): Promise<T> => await task()
-    await tearDown(context, { target, lun, signal, step }, leftovers, { busyMs: REMOVE_MS, removeMs: REMOVE_MS })
+    await tearDown(context, { signal, step }, leftovers, { busyMs: REMOVE_MS, removeMs: REMOVE_MS })
   })
 }
 
 async function tryAgain(shared: PathContext, { endpoint }: PathRun, signal: AbortSignal): Promise<PathRun> {
   const { context, operation, wish, made } = shared
+  const { target } = wish
   return await whileAttached(context, operation, signal, async () => {
-    await finishJobs(context, { target: wish.target, signal })
-    const login = await startLogin(context, { ...operation, signal }, wish, [endpoint], made)
-    const run = startPath({ ...shared, enter: async work => await work() }, endpoint, login, signal)
+    const login = await withTarget(context.host, target, { timeoutMs: LOCK_MS, signal }, async () => {
+      await finishJobs(context, target, { withLogins: false, signal })
+      return await startLogin(context, { ...operation, signal }, wish, [endpoint], made)
+    })
+    const run = startPath({ ...shared, entrance: inLun(shared.entrance) }, endpoint, login, signal)
     await run.settled
-    await Promise.allSettled(made.running)
-    await context.ledger.note(wish.target, { jobs: {} })
+    await endJobs(shared)
     return run
   })
 }
 
-/** Decides how the local work on a path begins. */
-export interface Entrance {
-  readonly enter: PathContext['enter']
-  /** The attach is over: from now on others may have the target, or have detached the LUN. */
-  readonly close: () => void
-}
-
-export function createEntrance(
-  context: Context,
-  place: Pick<Operation, 'target' | 'lun'>,
-  signal: AbortSignal
-): Entrance {
-  let isClosed = false
-  return {
-    close: () => {
-      isClosed = true
-    },
-    enter: async work => {
-      if (isClosed) await whileAttached(context, place, signal, work)
-      else await work()
-    },
-  }
-}
-
-/** Runs `work` with the target to itself, unless the LUN was detached meanwhile: nobody wants its paths back then. */
-async function whileAttached<T>(
-  { host, ledger }: Context,
-  { target, lun }: Pick<Operation, 'target' | 'lun'>,
-  signal: AbortSignal,
-  work: () => Promise<T>
-): Promise<T> {
-  const check = async (): Promise<T> => {
-    if ((await ledger.read(target)).wwids[lun] === undefined) {
-      throw new LunError('LUN_NOT_FOUND', `LUN ${lun} of ${target} is no longer attached`, { target, lun, hctls: [] })
-    }
-    return await work()
-  }
-  return await host.locks.withLock(targetLock(target), check, { timeoutMs: LOCK_MS, signal })
+// The LUN's lock is taken already.
+function inLun(entrance: Entrance): Entrance {
+  return { ...entrance, withLun: async work => await work() }
 }
 
 /** Once all logins of an attach have ended nobody has to wait for them any more. */
-async function forgetJobs({ context, operation, made }: PathContext): Promise<void> {
-  const { target } = operation
-  const { signal } = new AbortController()
+async function endJobs({ context, made, wish }: PathContext): Promise<void> {
+  const { journal, host } = context
+  const { target } = wish
   await Promise.allSettled(made.running)
-  await whileAttached(context, operation, signal, async () => await context.ledger.note(target, { jobs: {} })).catch(
-    () => {} // detached meanwhile, or so busy a target that the jobs' own time is over before
+  const jobs = made.logins.map(endpoint => jobName('login', endpointKey(endpoint)))
+  await withTarget(
+    host,
+    target,
+    { timeoutMs: LOCK_MS },
+    async () => await journal.strikeTarget(target, { jobs })
+  ).catch(
+    () => {} // so busy a target that the jobs' own time is over before
   )
 }
 

@@ -29,14 +29,14 @@ export async function startLogin(
   endpoints: readonly Endpoint[],
   made: Made
 ): Promise<Login> {
-  const { iscsiadm, nodeDb, ledger, host } = context
+  const { iscsiadm, nodeDb, journal, host } = context
   const { target } = wish
   const before = await iscsiadm.sessions({ target })
   const offline = endpoints.filter(endpoint => liveSession(before, endpoint) === undefined)
   if (offline.length > 0) {
     made.logins.push(...offline)
-    const jobs = await jobsFor(host.files, 'login', offline.map(endpointKey), wish.loginTimeoutMs)
-    await ledger.note(target, { logins: offline.map(endpointKey), jobs })
+    const jobs = await jobsFor(context, 'login', offline.map(endpointKey), wish.loginTimeoutMs)
+    await journal.noteTarget(target, { logins: offline.map(endpointKey), jobs })
   }
   const { records } = await nodeDb.recordsOf(target)
   const isWhole = offline.length > 1 && offline.length === records.length

@@ -1,7 +1,9 @@
 import { readBlockDevice } from '../block/block-device.ts'
 import type { ScsiIdentity } from '../block/scsi.ts'
 import { LunError } from '../core/error.ts'
+import type { Wwid } from '../core/wwid.ts'
 import type { Context } from './context.ts'
+import type { LunPlace } from './journal.ts'
 import type { AttachWish } from './request.ts'
 
 /** Who the LUN is: set by the first path that is read, binding for every other one. */
@@ -17,7 +19,8 @@ export interface LunIdentity {
   check(disk: string, found: ScsiIdentity): Promise<void>
 }
 
-export function createLunIdentity({ host, ledger }: Context, wish: AttachWish): LunIdentity {
+/** `held` is the WWID of the volume somebody has this LUN for already. */
+export function createLunIdentity({ host, journal }: Context, wish: AttachWish, held: Wwid | undefined): LunIdentity {
   const { target, lun, expected } = wish
   let first: { readonly disk: string; readonly wwid: string | undefined; readonly sizeBytes: number } | undefined
   return {
@@ -29,31 +32,42 @@ export function createLunIdentity({ host, ledger }: Context, wish: AttachWish): 
     },
     check: async (disk, found) => {
       const sizeBytes = (await readBlockDevice(host.files, disk))?.sizeBytes ?? 0
-      const claims = [
-        ['wwid', expected.wwid, found.wwid],
-        ['serial', expected.serial, found.serial],
-        ['size', expected.sizeBytes, sizeBytes],
-        ...(first === undefined
-          ? []
-          : ([
-              ['wwid', first.wwid, found.wwid],
-              ['size', first.sizeBytes, sizeBytes],
-            ] as const)),
-      ] as const
-      for (const [what, wanted, seen] of claims) {
-        if (wanted !== undefined && wanted !== seen)
-          throw mismatch(wish, disk, what, String(wanted), String(seen ?? 'none'))
-      }
+      assertExpected(wish, { wwid: held }, disk, { ...found, sizeBytes })
+      assertExpected(wish, expected, disk, { ...found, sizeBytes })
+      if (first !== undefined) assertExpected(wish, first, disk, { ...found, sizeBytes })
       if (first !== undefined) return
       first = { disk, wwid: found.wwid, sizeBytes }
-      if (found.wwid !== undefined) await ledger.note(target, { wwids: { [lun]: found.wwid } })
+      if (found.wwid !== undefined) await journal.noteWwid({ target, lun }, found.wwid)
     },
+  }
+}
+
+/**
+ * Compares what a device shows with what it must be, as far as that was said.
+ *
+ * @throws {@link LunError} `LUN_MISMATCH`
+ */
+export function assertExpected(
+  place: LunPlace,
+  wanted: { readonly wwid?: string | undefined; readonly serial?: string; readonly sizeBytes?: number },
+  device: string,
+  found: { readonly wwid: string | undefined; readonly serial: string | undefined; readonly sizeBytes: number }
+): void {
+  const claims = [
+    ['wwid', wanted.wwid, found.wwid],
+    ['serial', wanted.serial, found.serial],
+    ['size', wanted.sizeBytes, found.sizeBytes],
+  ] as const
+  for (const [what, expected, seen] of claims) {
+    if (expected !== undefined && expected !== seen) {
+      throw mismatch(place, device, what, String(expected), String(seen ?? 'none'))
+    }
   }
 }
 
 /** The error for a device that is not the volume it should be. */
 export function mismatch(
-  { target, lun }: Pick<AttachWish, 'target' | 'lun'>,
+  { target, lun }: LunPlace,
   device: string,
   what: 'wwid' | 'serial' | 'size',
   expected: string,

@@ -2,18 +2,21 @@ import type { FailedStep } from '../core/error-details.ts'
 import { formatHctl } from '../core/hctl.ts'
 import { collectFailures } from '../flow/collect.ts'
 import type { Context } from './context.ts'
-import { sessionsAt } from './endpoints.ts'
 import { describeLun, findDevices } from './find-lun.ts'
+import { createForce } from './force.ts'
+import { jobName } from './jobs.ts'
+import { leaveTarget } from './leave.ts'
+import { withTarget } from './locks.ts'
 import type { Operation } from './operation.ts'
-import type { Endpoint } from './request.ts'
+import { type Endpoint, endpointKey } from './request.ts'
 import { type Leftovers, tearDown } from './teardown.ts'
 
 /** What one attach did so far, noted before each effect, so that exactly this can be taken back. */
 export interface Made {
-  /** Paths of node records created. */
-  readonly records: string[]
   /** Puts back the former text of records that were there before. */
   readonly restores: (() => Promise<void>)[]
+  /** Node records created. */
+  readonly records: string[]
   /** Endpoints logged in, or told to. */
   readonly logins: Endpoint[]
   /** Login commands that still run: iscsid cannot be told to stop, so they are waited for. */
@@ -24,14 +27,25 @@ export interface Made {
   readonly joined: Set<string>
   /** multipath's wwids file as it was before. */
   readonly wwidsBefore: readonly string[]
+  /** Whether the owner did not hold the LUN before. */
+  readonly isHoldNew: boolean
 }
 
-export async function createMade({ multipath }: Context): Promise<Made> {
+export async function createMade({ multipath }: Context, isHoldNew: boolean): Promise<Made> {
   const wwidsBefore = await multipath.wwids()
-  return { records: [], restores: [], logins: [], running: [], hctls: new Set(), joined: new Set(), wwidsBefore }
+  return {
+    records: [],
+    restores: [],
+    logins: [],
+    running: [],
+    hctls: new Set(),
+    joined: new Set(),
+    wwidsBefore,
+    isHoldNew,
+  }
 }
 
-/** Whether nothing was changed at all. */
+/** Whether nothing was changed on the host. */
 export function isUnchanged({ records, restores, logins, hctls, joined }: Made): boolean {
   return [records, restores, logins, [...hctls], [...joined]].every(list => list.length === 0)
 }
@@ -42,11 +56,11 @@ const REMOVE_MS = 30_000
 /** Takes back what a failed attach made. Its signal is the undo's own: the caller's has fired by now. */
 export async function takeBack(
   context: Context,
-  operation: Pick<Operation, 'signal' | 'step' | 'target' | 'lun'>,
+  operation: Operation,
   made: Made,
   wwid: string | undefined
 ): Promise<readonly FailedStep[]> {
-  const { target, lun } = operation
+  const { target, lun, owner } = operation
   await Promise.allSettled(made.running)
   const sessions = await context.iscsiadm.sessions({ target })
   const all = await findDevices(context, sessions, lun)
@@ -59,34 +73,47 @@ export async function takeBack(
     isDirty: false,
     // Where the LUN was not the one expected, multipathd may have made a map of what it was.
     wwidEntries: found.isShared ? [] : [wwid, found.map?.wwid].filter(isNew),
-    sessions: made.logins.flatMap(endpoint => sessionsAt(sessions, endpoint)),
-    records: made.records,
   }
-  return [
-    ...(await tearDownWhatGoes(context, operation, leftovers)),
-    ...(await collectFailures(made.restores.map(restore => ['restore a node record', restore] as const))),
-    ...(await collectFailures([['note what is left', async () => await settle(context, operation)]])),
-  ]
+  // Nobody had the device, so what waits for it is only our own test of it.
+  const force = createForce(context, { emit: () => {} }, found, true)
+  const onBusy = async (): Promise<undefined> => {
+    await force.letGo()
+  }
+  const torn = await tearDownWhatGoes(context, operation, leftovers, onBusy)
+  const restored = await collectFailures(made.restores.map(restore => ['restore a node record', restore] as const))
+  const noted = await collectFailures([
+    ['note what is left', async () => await settle(context, operation, made, owner)],
+  ])
+  const left = await leaveTarget(context, operation, { removeMs: REMOVE_MS }).catch(failedTo('log out'))
+  return [...torn, ...restored, ...noted, ...left.failed]
 }
 
 async function tearDownWhatGoes(
   context: Context,
-  operation: Parameters<typeof tearDown>[1],
-  leftovers: Leftovers
+  operation: Operation,
+  leftovers: Leftovers,
+  onBusy: () => Promise<undefined>
 ): Promise<readonly FailedStep[]> {
-  try {
-    return await tearDown(context, operation, leftovers, { busyMs: BUSY_MS, removeMs: REMOVE_MS })
-  } catch (error) {
-    return [{ step: 'flush', message: error instanceof Error ? error.message : String(error) }]
-  }
+  const options = { busyMs: BUSY_MS, removeMs: REMOVE_MS, onBusy }
+  return await tearDown(context, operation, leftovers, options).catch(error => failedTo('flush')(error).failed)
+}
+
+function failedTo(step: string): (error: unknown) => { readonly failed: readonly FailedStep[] } {
+  return error => ({ failed: [{ step, message: error instanceof Error ? error.message : String(error) }] })
 }
 
 async function settle(
-  { iscsiadm, ledger, scsi }: Context,
-  { target, lun }: Pick<Operation, 'target' | 'lun'>
+  context: Context,
+  operation: Operation,
+  { isHoldNew, logins }: Made,
+  owner: string
 ): Promise<void> {
-  const sessions = await iscsiadm.sessions({ target })
-  const devices = await Promise.all(sessions.map(async session => await scsi.devices(session)))
-  if (devices.flat().some(device => device.lun === lun)) return // it was attached before, and still is
-  await ledger.settle(target, lun, { isEnded: sessions.length === 0 })
+  const { journal, host } = context
+  if (isHoldNew) await journal.dropOwner(operation, owner)
+  if (logins.length === 0) return
+  // Their commands have ended, so nobody has to wait for them any more.
+  const jobs = logins.map(endpoint => jobName('login', endpointKey(endpoint)))
+  await withTarget(host, operation.target, operation, async () => {
+    await journal.strikeTarget(operation.target, { jobs })
+  })
 }

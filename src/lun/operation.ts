@@ -1,11 +1,13 @@
 import type { EventContext, LunEvent, Observer, Step } from '../core/event.ts'
-import type { Iqn } from '../core/iqn.ts'
 import type { OperationOptions } from '../core/options.ts'
 import { withDeadline } from '../flow/deadline.ts'
 import type { Clock } from '../host/clock.ts'
 import type { Host } from '../host/host.ts'
+import type { LunPlace } from './journal.ts'
+import { withLun } from './locks.ts'
+import { type OwnerName, ownerName } from './owner.ts'
 
-/** Options of `attachLun`, `detachLun` and `resizeLun`. */
+/** Options of every operation on a LUN. */
 export interface LunOptions extends OperationOptions {
   /** Deadline of the operation itself; taking back what it did has a deadline of its own. Default 30 000. */
   readonly timeoutMs?: number | undefined
@@ -13,18 +15,23 @@ export interface LunOptions extends OperationOptions {
   readonly onEvent?: Observer | undefined
   /** Where to act. Default: this machine. */
   readonly host?: Host | undefined
+  /**
+   * Who holds the LUN: a vbd's XENBUS_PATH, or any name. Each owner holds a LUN once, however often it attaches, and
+   * it goes with its last owner. Default `default`.
+   */
+  readonly owner?: string | undefined
 }
 
 type Unplaced<E> = E extends unknown ? Omit<E, keyof EventContext> : never
 
 /** One running operation: its signal, and a voice. */
-export interface Operation {
-  readonly target: Iqn
-  readonly lun: number
+export interface Operation extends LunPlace {
+  readonly owner: OwnerName
+  readonly timeoutMs: number
   /** Fires on the caller's signal and at the deadline. */
   readonly signal: AbortSignal
   readonly emit: (event: Unplaced<LunEvent>) => void
-  /** Keeps the target from others until `work` settles too; the operation itself does not wait for it. */
+  /** Keeps the LUN from others until `work` settles too; the operation itself does not wait for it. */
   readonly keep: (work: Promise<unknown>) => void
   /** Reports start and end of `task`, and names it should the deadline strike meanwhile. */
   step<T>(step: Step, task: () => Promise<T>): Promise<T>
@@ -32,38 +39,34 @@ export interface Operation {
 
 export const OPERATION_TIMEOUT_MS = 30_000
 
-/** Runs `task` as one operation that has the target to itself: a login here must not meet a logout there. */
-export async function runOnTarget<T>(
-  { clock, locks }: Pick<Host, 'clock' | 'locks'>,
-  place: Parameters<typeof runOperation>[1],
+/** Runs `task` as one operation that has the LUN to itself. */
+export async function runOnLun<T>(
+  host: Host,
+  place: { readonly operation: EventContext['operation'] } & LunPlace,
   options: LunOptions,
   task: (operation: Operation) => Promise<T>
 ): Promise<T> {
   const { timeoutMs = OPERATION_TIMEOUT_MS } = options
-  return await runOperation(clock, place, options, async operation => {
+  const owner = ownerName(options.owner)
+  return await runOperation(host.clock, place, options, async operation => {
     const limits = { timeoutMs, signal: operation.signal }
     return await new Promise<T>((resolve, reject) => {
       const kept: Promise<unknown>[] = []
       const work = async (): Promise<void> => {
-        resolve(await task({ ...operation, keep: promise => kept.push(promise) }))
+        resolve(await task({ ...operation, owner, timeoutMs, keep: promise => kept.push(promise) }))
         await Promise.allSettled(kept)
       }
-      locks.withLock(targetLock(place.target), work, limits).catch(reject)
+      withLun(host, place, limits, work).catch(reject)
     })
   })
-}
-
-/** All operations on one target take turns. */
-export function targetLock(target: string): string {
-  return `target ${target}`
 }
 
 /** Runs `task` as one operation with a deadline, an end and events. */
 async function runOperation<T>(
   clock: Clock,
-  context: Pick<EventContext, 'operation'> & { readonly target: Iqn; readonly lun: number },
+  context: Pick<EventContext, 'operation'> & LunPlace,
   { signal, timeoutMs = OPERATION_TIMEOUT_MS, onEvent }: Pick<LunOptions, 'signal' | 'timeoutMs' | 'onEvent'>,
-  task: (operation: Omit<Operation, 'keep'>) => Promise<T>
+  task: (operation: Omit<Operation, 'keep' | 'owner' | 'timeoutMs'>) => Promise<T>
 ): Promise<T> {
   const startedMs = clock.now()
   const emit: Operation['emit'] = event => {

@@ -8,6 +8,7 @@ import { retry } from '../flow/retry.ts'
 import { until } from '../flow/until.ts'
 import type { IscsiSession } from '../iscsi/session.ts'
 import type { Context } from './context.ts'
+import type { Entrance } from './entrance.ts'
 import { type LunIdentity, mismatch } from './lun-identity.ts'
 import type { Made } from './made.ts'
 import type { Operation } from './operation.ts'
@@ -29,8 +30,8 @@ export interface PathContext {
   /** The identity the first path found; all others must match. */
   readonly identity: LunIdentity
   readonly isMultipath: boolean
-  /** Runs the local work on a path: at once, or as soon as the target is free. */
-  readonly enter: (work: () => Promise<void>) => Promise<void>
+  /** How the local work on a path begins. */
+  readonly entrance: Entrance
   /** Makes multipathd willing to map a single path, where its configuration is not; done once for all paths. */
   readonly admit: (disk: string, signal: AbortSignal) => Promise<void>
 }
@@ -38,18 +39,24 @@ export interface PathContext {
 /** Reports what became known of a path. */
 export type Progress = (news: Partial<PathOutcome>) => void
 
-/** Takes one path from its session to a disk that is ready, in its map if there is to be one. */
+/** The LUN as one session shows it. */
+export interface PathDevice {
+  readonly hctl: Hctl
+  /** Nobody had seen it on this session before. */
+  readonly isNew: boolean
+}
+
+/** Takes one path from its device to a disk that is ready, in its map if there is to be one. */
 export async function bringUp(
   shared: PathContext,
   endpoint: Endpoint,
-  session: IscsiSession,
+  { hctl, isNew }: PathDevice,
   progress: Progress,
   signal: AbortSignal
 ): Promise<void> {
   const { context } = shared
   const { clock } = context.host
   const place = formatPortal(endpoint.portal)
-  const { hctl, isNew } = await findDevice(shared, session, signal)
   progress({ hctl: formatHctl(hctl) })
   const disk = await until(clock, async () => await context.scsi.disk(hctl), {
     awaited: `the disk of SCSI device ${formatHctl(hctl)} at ${place}`,
@@ -64,11 +71,12 @@ export async function bringUp(
   if (shared.isMultipath) await joinMap(shared, disk, signal)
 }
 
-async function findDevice(
+/** Has the kernel look for the LUN. From then on the session has a user. */
+export async function findDevice(
   { context, wish, made }: PathContext,
   session: IscsiSession,
   signal: AbortSignal
-): Promise<{ readonly hctl: Hctl; readonly isNew: boolean }> {
+): Promise<PathDevice> {
   const { scsi, host } = context
   const find = async (): Promise<Hctl | undefined> =>
     (await scsi.devices(session)).find(device => device.lun === wish.lun)
@@ -80,6 +88,7 @@ async function findDevice(
     await scsi.scan(session, wish.lun)
     const found = await find()
     if (found !== undefined) return found
+    await assertSession(context, session)
     const message = `${wish.target} has no LUN ${wish.lun} at ${formatPortal(session.persistentPortal)} for this initiator`
     throw new LunError('LUN_NOT_FOUND', message, { target: wish.target, lun: wish.lun, hctls: [formatHctl(hctl)] })
   }
@@ -90,6 +99,14 @@ async function findDevice(
     signal,
   })
   return { hctl: found, isNew: true }
+}
+
+// Somebody else may have logged it out before this path got here.
+async function assertSession({ iscsiadm }: Context, { sid, target, persistentPortal }: IscsiSession): Promise<void> {
+  if ((await iscsiadm.sessions({ target })).some(session => session.sid === sid)) return
+  const portal = formatPortal(persistentPortal)
+  const message = `the session with ${target} at ${portal} has ended`
+  throw new LunError('ISCSI_PORTAL_UNREACHABLE', message, { target, portal })
 }
 
 // multipathd answers "fail" to a path udev has not named yet.

@@ -4,7 +4,7 @@ import type { PathOutcome } from '../core/path-outcome.ts'
 import { formatPortal } from '../core/portal.ts'
 import { until } from '../flow/until.ts'
 import type { Login } from './login.ts'
-import { bringUp, type PathContext } from './path.ts'
+import { bringUp, findDevice, type PathContext } from './path.ts'
 import type { Endpoint } from './request.ts'
 
 /** One path on its way, and what became of it. */
@@ -13,6 +13,8 @@ export interface PathRun {
   outcome(): PathOutcome
   /** The session is there, so the path is a matter of local work. */
   hasSession(): boolean
+  /** Resolves, never rejects, when the LUN lives on the path's session, or the path has failed. */
+  readonly pinned: Promise<void>
   /** Resolves, never rejects, when the path is up or has failed. */
   readonly settled: Promise<void>
 }
@@ -26,17 +28,28 @@ export function startPath(shared: PathContext, endpoint: Endpoint, login: Login,
     outcome = { ...outcome, ...news }
     operation.emit({ type: 'path', path: outcome })
   }
+  let pin = (): void => {}
+  const pinned = new Promise<void>(resolve => {
+    pin = resolve
+  })
+  const { entrance } = shared
   const work = async (): Promise<void> => {
     try {
       const session = await login.session(endpoint, signal)
       hasSession = true
-      await shared.enter(async () => await bringUp(shared, endpoint, session, progress, signal))
+      await entrance.withLun(async () => {
+        const device = await entrance.withTarget(async () => await findDevice(shared, session, signal))
+        pin()
+        await bringUp(shared, endpoint, device, progress, signal)
+      })
       progress({ state: 'up', error: undefined })
     } catch (error) {
       progress({ state: 'failed', error: error instanceof Error ? error : new Error(String(error)) })
+    } finally {
+      pin()
     }
   }
-  return { endpoint, outcome: () => outcome, hasSession: () => hasSession, settled: work() }
+  return { endpoint, outcome: () => outcome, hasSession: () => hasSession, pinned, settled: work() }
 }
 
 /** How long local work on a path may lag behind the first path that is up. */

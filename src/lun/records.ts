@@ -5,7 +5,7 @@ import { chapSettings } from '../iscsi/chap.ts'
 import type { TargetPortal } from '../iscsi/iscsiadm.ts'
 import type { NodeRecord } from '../iscsi/node-db.ts'
 import type { Context } from './context.ts'
-import { jobsFor } from './jobs.ts'
+import { jobName, jobsFor } from './jobs.ts'
 import type { Made } from './made.ts'
 import type { Operation } from './operation.ts'
 import { type AttachWish, type Endpoint, endpointKey } from './request.ts'
@@ -23,13 +23,13 @@ export async function ensureRecords(
   endpoints: readonly Endpoint[],
   made: Made
 ): Promise<void> {
-  const { iscsiadm, nodeDb, ledger, host } = context
+  const { iscsiadm, nodeDb, journal } = context
   const { target } = wish
   const before = (await nodeDb.recordsOf(target)).records
   const missing = endpoints.filter(endpoint => findRecord(before, endpoint) === undefined)
   if (missing.length > 0) {
     const records = missing.map(endpointKey)
-    await ledger.note(target, { records, jobs: await jobsFor(host.files, 'record', records, 0) })
+    await journal.noteTarget(target, { records, jobs: await jobsFor(context, 'record', records, 0) })
   }
   // All of them end before anything else, so that after a failure or an abort those made are known.
   const tagOf = createTags(context, { signal }, wish, endpoints)
@@ -42,6 +42,7 @@ export async function ensureRecords(
   const now = (await nodeDb.recordsOf(target)).records
   const created = now.filter(({ path }) => !before.some(record => record.path === path))
   made.records.push(...created.map(({ path }) => path))
+  await journal.strikeTarget(target, { jobs: missing.map(endpoint => jobName('record', endpointKey(endpoint))) })
   const failed = attempts.find(attempt => attempt.status === 'rejected')
   if (failed !== undefined) throw failed.reason
   await Promise.all(

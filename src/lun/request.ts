@@ -37,6 +37,11 @@ export interface AttachRequest extends LunAddress {
   readonly paths?: PathPolicy | undefined
   /** What the LUN must be; anything else is refused before it is handed over. */
   readonly expected?: { readonly wwid?: string; readonly serial?: string; readonly sizeBytes?: number } | undefined
+  /**
+   * `refused` (default): not while another domain of this host uses the volume. `allowed` is for those who know that
+   * both only read, or that a cluster file system takes care.
+   */
+  readonly sharing?: 'refused' | 'allowed' | undefined
   /** How long one login may take, rounded up to seconds. Default 5000: an unknown target takes as long as a dead portal. */
   readonly loginTimeoutMs?: number | undefined
 }
@@ -89,6 +94,7 @@ export interface AttachWish {
     readonly lateMs: number
   }
   readonly expected: { readonly wwid?: Wwid; readonly serial?: string; readonly sizeBytes?: number }
+  readonly sharing: 'refused' | 'allowed'
   readonly loginTimeoutMs: number
 }
 
@@ -113,8 +119,11 @@ export function checkAttachRequest(request: AttachRequest): AttachWish {
   if (multipath === 'never' && Math.max(min, wanted ?? 1) > 1) {
     throw invalid('paths', wanted ?? min, 'is more than the one path there is without multipath')
   }
+  const sharing = request.sharing ?? 'refused'
+  if (sharing !== 'refused' && sharing !== 'allowed') throw invalid('sharing', sharing, 'is none of refused, allowed')
   return {
     ...checkAddress(request),
+    sharing,
     source: checkSource(request),
     ifaces: request.ifaces === undefined ? undefined : checkIfaces(request.ifaces),
     chap: request.chap === undefined ? undefined : checkChap(wrapSecrets(request.chap)),
@@ -157,7 +166,8 @@ function wrapSecrets({ username, password, mutual }: ChapRequest): Chap {
   }
 }
 
-function checkExpected(expected: NonNullable<AttachRequest['expected']>): AttachWish['expected'] {
+/** Checks what a LUN must be. @throws {@link LunError} `INVALID_INPUT` naming the field */
+export function checkExpected(expected: NonNullable<AttachRequest['expected']>): AttachWish['expected'] {
   const { serial, sizeBytes } = expected
   if (
     serial !== undefined &&

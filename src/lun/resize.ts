@@ -5,7 +5,7 @@ import { until } from '../flow/until.ts'
 import { createLocalHost } from '../host/local.ts'
 import { type Context, createContext } from './context.ts'
 import { describeLun, findDevices, type LunDescription, type LunDevice } from './find-lun.ts'
-import { type LunOptions, OPERATION_TIMEOUT_MS, type Operation, runOnTarget } from './operation.ts'
+import { type LunOptions, OPERATION_TIMEOUT_MS, type Operation, runOnLun } from './operation.ts'
 import { checkAddress, type LunAddress } from './request.ts'
 
 /** What became of a LUN's size. */
@@ -36,7 +36,7 @@ export async function resizeLun(address: LunAddress, options: LunOptions = {}): 
   const place = checkAddress(address)
   const context = createContext(options.host ?? createLocalHost())
   const timeoutMs = options.timeoutMs ?? OPERATION_TIMEOUT_MS
-  return await runOnTarget(
+  return await runOnLun(
     context.host,
     { operation: 'resize', ...place },
     options,

@@ -1,21 +1,15 @@
 import { findMapByWwid } from '../block/block-device.ts'
-import { hasCode, LunError } from '../core/error.ts'
+import { hasCode, isLunError, LunError } from '../core/error.ts'
 import type { FailedStep } from '../core/error-details.ts'
 import { formatHctl, type Hctl } from '../core/hctl.ts'
-import type { Iqn } from '../core/iqn.ts'
 import { wwid } from '../core/wwid.ts'
 import { collectFailures } from '../flow/collect.ts'
 import { retry } from '../flow/retry.ts'
 import { until } from '../flow/until.ts'
-import type { IscsiSession } from '../iscsi/session.ts'
 import type { Context } from './context.ts'
-import { jobsFor, sessionKey } from './jobs.ts'
 import type { Operation } from './operation.ts'
 
-/** node.conn[0].timeo.logout_timeout */
-const LOGOUT_MS = 15_000
-
-/** What is to go. */
+/** What is to go of a LUN. */
 export interface Leftovers {
   /** The map to flush. */
   readonly map: { readonly name: string; readonly wwid: string } | undefined
@@ -25,55 +19,54 @@ export interface Leftovers {
   readonly isDirty: boolean
   /** Entries of multipath's wwids file, as far as they are there. */
   readonly wwidEntries: readonly string[]
-  /** Sessions to log out, unless another LUN lives on them. */
-  readonly sessions: readonly IscsiSession[]
-  /** Paths of node records to delete, once no session needs them. */
-  readonly records: readonly string[]
 }
 
-export function isNothing({ map, devices, wwidEntries, sessions, records }: Leftovers): boolean {
-  return map === undefined && [wwidEntries, devices, sessions, records].every(list => list.length === 0)
+export function isNothing({ map, devices, wwidEntries }: Leftovers): boolean {
+  return map === undefined && devices.length === 0 && wwidEntries.length === 0
 }
 
-/** Deadlines of the single steps; the kernel may take 30 s to let go of a device. */
-export interface TeardownTimes {
+/** How the single steps go on; the kernel may take 30 s to let go of a device. */
+export interface TeardownOptions {
   /** How long a map may stay busy: udev probing it, a Xen backend closing it. */
   readonly busyMs: number
   readonly removeMs: number
+  /** Asked whenever the map is busy: the error to end with, or undefined to try again. */
+  readonly onBusy?: () => Promise<Error | undefined>
 }
 
 /**
- * Flush, delete, log out, forget, in that order and never another: a logout below a map, or a delete below a dirty
- * page, loses writes. A map that stays busy ends it before anything was changed; later failures are collected.
+ * Flush, delete, forget, in that order and never another: a delete below a dirty page loses writes. A map that stays
+ * busy ends it before anything was changed; later failures are collected.
  *
- * @throws {@link LunError} `MAP_BUSY`, and what multipathd answers
+ * @throws {@link LunError} `MAP_BUSY`, what `onBusy` answers, and what multipathd answers
  */
 export async function tearDown(
   context: Context,
-  operation: Pick<Operation, 'signal' | 'step' | 'target' | 'lun'>,
+  operation: Pick<Operation, 'signal' | 'step'>,
   leftovers: Leftovers,
-  times: TeardownTimes
+  options: TeardownOptions
 ): Promise<readonly FailedStep[]> {
   const { map } = leftovers
-  if (map !== undefined) await operation.step('flush', async () => await flush(context, operation, map, times))
-  return [
-    ...(await operation.step('delete', async () => await removeDevices(context, operation, leftovers, times))),
-    ...(await operation.step(
-      'logout',
-      async () =>
-        await collectFailures([['logout', async () => await logOut(context, operation, leftovers.sessions, times)]])
-    )),
-    ...(await operation.step('forget', async () => await forget(context, operation, leftovers))),
-  ]
+  if (map !== undefined) await operation.step('flush', async () => await flush(context, operation, map, options))
+  const failed = await operation.step('delete', async () => await removeDevices(context, operation, leftovers, options))
+  if (leftovers.wwidEntries.length === 0) return failed
+  return [...failed, ...(await operation.step('forget', async () => await removeWwids(context, operation, leftovers)))]
 }
 
 async function flush(
   { host, multipath }: Context,
   { signal }: Pick<Operation, 'signal'>,
   map: { readonly name: string; readonly wwid: string },
-  { busyMs, removeMs }: TeardownTimes
+  { busyMs, removeMs, onBusy }: TeardownOptions
 ): Promise<void> {
-  await retry(host.clock, async () => await multipath.flush(map.name, { signal }), {
+  const attempt = async (): Promise<void> => {
+    try {
+      await multipath.flush(map.name, { signal })
+    } catch (error) {
+      throw (isLunError(error, 'MAP_BUSY') ? await onBusy?.() : undefined) ?? error
+    }
+  }
+  await retry(host.clock, attempt, {
     isPassing: hasCode('MAP_BUSY'),
     withinMs: busyMs,
     firstPauseMs: 50,
@@ -91,7 +84,7 @@ async function removeDevices(
   { host, multipath, scsi }: Context,
   { signal }: Pick<Operation, 'signal'>,
   { devices, isDirty }: Leftovers,
-  { removeMs }: TeardownTimes
+  { removeMs }: TeardownOptions
 ): Promise<readonly FailedStep[]> {
   const failed = await Promise.all(
     devices.map(
@@ -140,56 +133,21 @@ async function syncUntil(signal: AbortSignal, sync: Promise<boolean>): Promise<v
   }
 }
 
-async function logOut(
-  context: Context,
-  { signal, target }: Pick<Operation, 'signal' | 'target'>,
-  sessions: readonly IscsiSession[],
-  { removeMs }: TeardownTimes
-): Promise<void> {
-  const { iscsiadm, scsi, host, ledger } = context
-  const idle: number[] = []
-  for (const session of sessions) {
-    if ((await scsi.devices(session)).length === 0) idle.push(session.sid)
-  }
-  if (idle.length === 0) return
-  const leaving = sessions.filter(({ sid }) => idle.includes(sid)).map(sessionKey)
-  await ledger.note(target, { jobs: await jobsFor(host.files, 'logout', leaving, LOGOUT_MS) })
-  const present = await iscsiadm.sessions({ target })
-  const isWhole = idle.length > 1 && present.every(session => idle.includes(session.sid))
-  if (isWhole) await iscsiadm.logout({ target }, { signal })
-  // iscsiadm may answer "nothing found" although sessions live on; only sysfs tells.
-  const left = await sidsLeft(context, target, idle)
-  await Promise.all(left.map(async sid => await iscsiadm.logoutSession(sid, { signal })))
-  await until(host.clock, async () => (await sidsLeft(context, target, idle)).length === 0, {
-    awaited: `sessions ${idle.join(', ')} of ${target} to end`,
-    timeoutMs: removeMs,
-    signal,
-  })
-}
-
-async function sidsLeft({ iscsiadm }: Context, target: Iqn, sids: readonly number[]): Promise<readonly number[]> {
-  return (await iscsiadm.sessions({ target })).map(({ sid }) => sid).filter(sid => sids.includes(sid))
-}
-
-async function forget(
-  context: Context,
-  { signal, target }: Pick<Operation, 'signal' | 'target'>,
-  { records, wwidEntries }: Leftovers
+async function removeWwids(
+  { multipath }: Context,
+  { signal }: Pick<Operation, 'signal'>,
+  { wwidEntries }: Leftovers
 ): Promise<readonly FailedStep[]> {
-  const { nodeDb, multipath, iscsiadm } = context
-  const steps: [string, () => Promise<unknown>][] = []
-  const entries = wwidEntries.length === 0 ? [] : await multipath.wwids()
-  for (const entry of entries.filter(each => wwidEntries.includes(each))) {
-    steps.push([
-      `remove ${entry} from multipath's wwids`,
-      async () => await multipath.removeWwid(wwid(entry), { signal }),
-    ])
-  }
-  const isInUse = (await iscsiadm.sessions({ target })).length > 0
-  for (const record of isInUse ? [] : records) {
-    steps.push([`delete node record ${record}`, async () => await nodeDb.remove(record, { signal })])
-  }
-  return await collectFailures(steps)
+  const present = (await multipath.wwids()).filter(entry => wwidEntries.includes(entry))
+  return await collectFailures(
+    present.map(
+      entry =>
+        [
+          `remove ${entry} from multipath's wwids`,
+          async () => await multipath.removeWwid(wwid(entry), { signal }),
+        ] as const
+    )
+  )
 }
 
 /** The error of an attach whose undoing failed too: what went wrong first is its cause. */

@@ -2,12 +2,13 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { iqn } from '../../src/core/iqn.ts'
 import { portal, samePortal } from '../../src/core/portal.ts'
+import { holderOf } from '../../src/flow/link-lock.ts'
+import { formatProcessId, parseProcessId } from '../../src/host/process-id.ts'
 import { readPortal, readTpgt } from '../../src/iscsi/address.ts'
 import { checkPlace, readEntryName } from '../../src/iscsi/db-path.ts'
 import { discover } from '../../src/iscsi/discovery.commands.ts'
 import { listIfaces } from '../../src/iscsi/iface.commands.ts'
 import { parseIfaces } from '../../src/iscsi/iface.parse.ts'
-import { formatHolder, parseHolder } from '../../src/iscsi/lock-holder.ts'
 import { listNodes, showRecords } from '../../src/iscsi/node.commands.ts'
 import { createNodeDb, type NodeDb, type NodeRecord, type NodeRecords } from '../../src/iscsi/node-db.ts'
 import { parsePortals, type TargetPortal } from '../../src/iscsi/portals.parse.ts'
@@ -135,13 +136,13 @@ testReader('names of database entries', {
   values: /[^,]+/g,
 })
 
-testReader('who holds the lock', {
-  read: parseHolder,
+testReader('who holds a lock', {
+  read: parseProcessId,
   check: holder => {
-    if (holder !== undefined) ensure(/^\d+ \d+$/.test(`${holder.pid} ${holder.start}`), 'is no process', holder)
+    if (holder !== undefined) ensure(/^\d+ \d+ \d+$/.test(formatProcessId(holder)), 'is no process', holder)
   },
   refusals: [],
-  captures: ['xen-lun 4711 123456\n'],
+  captures: ['4711 123456 4026531836'],
 })
 
 testReader('paths of records', {
@@ -371,14 +372,15 @@ describe('a record file', () => {
 
 describe('who holds the lock', () => {
   it('reads back as it was written, and cut not at all', () => {
-    fc.assert(
-      fc.property(fc.nat(), fc.nat(), (pid, start) => {
-        const holder = { pid: String(pid), start: String(start) }
-        const text = formatHolder(holder)
-        expect(parseHolder(text)).toEqual(holder)
-        for (let length = 0; length < text.length; length++) expect(parseHolder(text.slice(0, length))).toBeUndefined()
-      })
-    )
+    const numbers = fc.nat().map(String)
+    const line = fc.tuple(numbers, numbers, numbers).map(([pid, start, namespace]) => ({ pid, start, namespace }))
+    const property = fc.asyncProperty(line, async holder => {
+      const text = `xen-lun ${formatProcessId(holder)}\n`
+      const read = async (part: string) => await holderOf(createMemoryFiles({ files: { '/lock': part } }), '/lock')
+      expect(await read(text)).toEqual(holder)
+      for (let length = 0; length < text.length; length++) expect(await read(text.slice(0, length))).toBeUndefined()
+    })
+    return fc.assert(property)
   })
 })
 

@@ -6,8 +6,10 @@ import { isLunError } from '../../src/core/error.ts'
 import { iqn } from '../../src/core/iqn.ts'
 import { MAX_LUN } from '../../src/core/lun-number.ts'
 import { formatPortal, portal } from '../../src/core/portal.ts'
+import { wwid } from '../../src/core/wwid.ts'
 import { describe as describeCommand } from '../../src/host/command.ts'
-import { createLedger, type TargetLedger } from '../../src/lun/ledger.ts'
+import { createJournal } from '../../src/lun/journal.ts'
+import { parseLunEntry, parseTargetEntry, type TargetEntry } from '../../src/lun/journal-entries.ts'
 import { type AttachWish, checkAttachRequest } from '../../src/lun/request.ts'
 import { formatCassette, parseCassette, type Recording } from '../../src/testing/cassette.ts'
 import { createMemoryFiles } from '../../src/testing/memory-files.ts'
@@ -17,54 +19,60 @@ import { outcome, testReader } from './reader.ts'
 
 const TARGET = iqn('iqn.2001-05.com.example:vm1')
 const PATH = `/run/xen-lun/targets/${TARGET}.json`
-const LEDGER: Partial<TargetLedger> = {
+const PROCESS = '4711 123456 4026531836'
+const ENTRY: TargetEntry & { readonly bootId: string } = {
+  bootId: '',
   records: ['10.0.1.1:3260 default'],
   logins: ['10.0.1.1:3260 default', '[fd00::1]:3260 eth1'],
-  wwids: { 0: '360014058a0906aaaaaa0001000000000', 300: '360014058a0906aaaaaa0002000000000' },
   discoveries: ['10.0.1.1:3260'],
-  jobs: { 'login 10.0.1.1:3260 default': 123_456.5 },
+  jobs: { 'login 10.0.1.1:3260 default': { untilMs: 123_456.5, process: PROCESS } },
+}
+const LUN = {
+  bootId: 'b',
+  wwid: '360014058a0906aaaaaa0001000000000',
+  owners: {
+    'backend/vbd/1/51712': { state: 'attached', process: PROCESS },
+    default: { state: 'detaching', process: PROCESS },
+  },
 }
 
-function checkLedger(ledger: TargetLedger): void {
-  for (const list of Object.values(ledger).filter(value => Array.isArray(value))) {
-    for (const item of list) ensureFilled(item, 'item')
-  }
-  for (const [lun, name] of Object.entries(ledger.wwids)) {
-    ensureInteger(Number(lun), 'LUN', 0, 99_999)
-    ensure(/^\d+$/.test(lun), 'is no LUN', lun)
-    ensureFilled(name, 'WWID')
-  }
-  for (const at of ledger.discoveries) ensurePortal(portal(at))
-  for (const time of Object.values(ledger.jobs)) ensure(Number.isFinite(time), 'is no time', time)
-}
-
-testReader('a ledger', {
-  read: async text => await createLedger(createMemoryFiles({ files: { [PATH]: text } })).read(TARGET),
-  check: checkLedger,
+testReader('what is noted of a target', {
+  read: text => parseTargetEntry(text, ''),
+  check: ({ records, logins, discoveries, jobs }) => {
+    for (const item of [...records, ...logins]) ensureFilled(item, 'item')
+    for (const at of discoveries) ensurePortal(portal(at))
+    for (const { untilMs } of Object.values(jobs)) ensure(Number.isFinite(untilMs), 'is no time', untilMs)
+  },
   refusals: [],
-  captures: [JSON.stringify(LEDGER, undefined, 2)],
+  captures: [JSON.stringify(ENTRY, undefined, 2)],
   values: /(?<=[:[,]\s*)(?:"[^"]*"|[{[]|[\d.]+)|"[^"]*"(?=:)/g,
 })
 
-describe('a ledger', () => {
+testReader('what is noted of a LUN', {
+  read: text => parseLunEntry(text, 'b'),
+  check: ({ entry: { wwid: name, owners } }) => {
+    if (name !== undefined) wwid(name)
+    for (const [owner, { state }] of Object.entries(owners)) {
+      ensureFilled(owner, 'owner')
+      ensureOneOf(state, ['attaching', 'attached', 'detaching'], 'state')
+    }
+  },
+  refusals: [],
+  captures: [JSON.stringify(LUN, undefined, 2)],
+  values: /(?<=[:[,]\s*)(?:"[^"]*"|[{[]|[\d.]+)|"[^"]*"(?=:)/g,
+})
+
+describe('what is noted of a target', () => {
   const text = fc.string({ minLength: 1 })
-  const notes = fc.record(
-    {
-      records: fc.uniqueArray(text),
-      logins: fc.uniqueArray(text),
-      wwids: fc.dictionary(fc.nat(MAX_LUN).map(String), text, { noNullPrototype: true }),
-    },
-    { noNullPrototype: true }
-  )
+  const notes = fc.record({ records: fc.uniqueArray(text), logins: fc.uniqueArray(text) }, { noNullPrototype: true })
 
   it('reads what was noted, whatever was in its file before', async () => {
     await fc.assert(
-      fc.asyncProperty(notes, garbage([JSON.stringify(LEDGER)]), async (noted, before) => {
-        const ledger = createLedger(createMemoryFiles({ files: { [PATH]: before } }))
-        const former = await ledger.read(TARGET)
-        await ledger.note(TARGET, noted)
-        const now = await ledger.read(TARGET)
-        expect(now.wwids).toEqual({ ...former.wwids, ...noted.wwids })
+      fc.asyncProperty(notes, garbage([JSON.stringify(ENTRY)]), async (noted, before) => {
+        const journal = createJournal(createMemoryFiles({ files: { [PATH]: before } }))
+        const former = await journal.target(TARGET)
+        await journal.noteTarget(TARGET, noted)
+        const now = await journal.target(TARGET)
         expect(new Set(now.records)).toEqual(new Set([...former.records, ...noted.records]))
         expect(new Set(now.logins)).toEqual(new Set([...former.logins, ...noted.logins]))
       })

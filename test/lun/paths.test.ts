@@ -3,7 +3,9 @@ import { LunError } from '../../src/core/error.ts'
 import type { PathOutcome } from '../../src/core/path-outcome.ts'
 import { portal } from '../../src/core/portal.ts'
 import { createContext } from '../../src/lun/context.ts'
+import { createEntrance } from '../../src/lun/entrance.ts'
 import type { Operation } from '../../src/lun/operation.ts'
+import { ownerName } from '../../src/lun/owner.ts'
 import { type PathRun, waitForPaths } from '../../src/lun/paths.ts'
 import { checkAttachRequest, type PathPolicy } from '../../src/lun/request.ts'
 import { createFakeClock } from '../../src/testing/fake-clock.ts'
@@ -31,6 +33,8 @@ async function waitedMs(policy: PathPolicy, fates: readonly Fate[], stopMs = 60_
   const operation: Operation = {
     target: wish.target,
     lun: 0,
+    owner: ownerName('test'),
+    timeoutMs: stopMs,
     signal,
     emit: () => {},
     keep: () => {},
@@ -46,7 +50,7 @@ async function waitedMs(policy: PathPolicy, fates: readonly Fate[], stopMs = 60_
       return { ...base, state: clock.now() >= upMs ? 'up' : 'pending' }
     }
     const hasSession = (): boolean => clock.now() >= (fate.sessionMs ?? fate.upMs ?? Infinity)
-    return { endpoint, outcome, hasSession, settled: Promise.resolve() }
+    return { endpoint, outcome, hasSession, pinned: Promise.resolve(), settled: Promise.resolve() }
   })
   const identity = { wwid: undefined, sizeBytes: undefined, check: async () => {} }
   const made = {
@@ -57,9 +61,10 @@ async function waitedMs(policy: PathPolicy, fates: readonly Fate[], stopMs = 60_
     hctls: new Set(''),
     joined: new Set(''),
     wwidsBefore: [],
+    isHoldNew: true,
   }
-  const enter = async (work: () => Promise<void>): Promise<void> => await work()
-  const shared = { context, operation, wish, made, identity, isMultipath: true, enter, admit: async () => {} }
+  const entrance = createEntrance(context, operation, signal)
+  const shared = { context, operation, wish, made, identity, isMultipath: true, entrance, admit: async () => {} }
   await waitForPaths(shared, paths)
   return clock.now()
 }

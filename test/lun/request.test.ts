@@ -91,6 +91,7 @@ test('defaults: LUN 0, all paths wanted, one enough, a map required', () => {
   expect(checkAttachRequest({ target, portals: ['10.0.0.1', '10.0.0.1:3260', 'FD00::1'] })).toEqual({
     target,
     lun: 0,
+    sharing: 'refused',
     source: {
       kind: 'given',
       portals: [

@@ -1,0 +1,90 @@
+import { isLunError } from '../core/error.ts'
+import type { OperationOptions } from '../core/options.ts'
+import type { Files } from '../host/files.ts'
+import type { Host } from '../host/host.ts'
+import { formatProcessId, isAlive, type ProcessId, parseProcessId, thisProcess } from '../host/process-id.ts'
+import { until } from './until.ts'
+
+type LockHost = Pick<Host, 'files' | 'clock' | 'locks'>
+
+/** Which lock, and how long to wait for it. */
+export interface LinkLockOptions extends OperationOptions {
+  readonly folder: string
+  readonly name: string
+  readonly timeoutMs: number
+  /** The error for a lock that somebody else kept. */
+  readonly refused: () => Promise<Error>
+  /** Called whenever somebody else is found to have it. */
+  readonly onWait?: () => Promise<void>
+}
+
+const EVERY_MS = 10
+const BREAKING_MS = 30_000
+const LINE = /^xen-lun (.*)\n$/
+
+/**
+ * A lock that is a hard link to a file of ours, which says whose it is. Taking and releasing it costs no process; it
+ * outlives a holder that was killed, and is taken away from one that is dead.
+ */
+export async function withLinkLock<T>(host: LockHost, options: LinkLockOptions, task: () => Promise<T>): Promise<T> {
+  const { folder, name, signal } = options
+  const { files } = host
+  signal?.throwIfAborted()
+  await files.makeDirectory(folder, 0o700)
+  // Its own name for each, since one process may wait for the lock more than once.
+  const mine = `${folder}/${HOLDER}${crypto.randomUUID()}`
+  await files.replace(mine, `xen-lun ${formatProcessId(await thisProcess(files))}\n`, 0o600)
+  try {
+    await take(host, options, mine)
+  } finally {
+    await files.remove(mine)
+  }
+  try {
+    return await task()
+  } finally {
+    await files.remove(`${folder}/${name}`)
+  }
+}
+
+/** How the files begin that name a holder until it has the lock. */
+export const HOLDER = 'xen-lun.'
+
+async function take(host: LockHost, options: LinkLockOptions, mine: string): Promise<void> {
+  const { folder, name, timeoutMs, signal, refused, onWait } = options
+  const lock = `${folder}/${name}`
+  const isTaken = async (): Promise<boolean> => {
+    if (await host.files.link(mine, lock)) return true
+    await releaseAbandoned(host, lock, { signal })
+    await onWait?.()
+    return false
+  }
+  try {
+    await until(host.clock, isTaken, { awaited: lock, timeoutMs, everyMs: EVERY_MS, signal })
+  } catch (error) {
+    throw isLunError(error, 'TIMEOUT') && signal?.aborted !== true ? await refused() : error
+  }
+}
+
+/** Takes a lock away from a process of this library that died with it. */
+export async function releaseAbandoned(
+  { files, locks }: Pick<Host, 'files' | 'locks'>,
+  lock: string,
+  { signal }: OperationOptions = {}
+): Promise<boolean> {
+  if (!(await isAbandoned(files, lock))) return false
+  // Two that both found it abandoned must not break each other's: the second finds it is another lock by now.
+  const check = async (): Promise<boolean> => (await isAbandoned(files, lock)) && (await files.remove(lock))
+  return await locks.withLock('abandoned locks', check, { timeoutMs: BREAKING_MS, signal })
+}
+
+/** Who holds it; undefined when nobody does, or somebody who is not us. */
+export async function holderOf(files: Files, lock: string): Promise<ProcessId | undefined> {
+  const [, process] = LINE.exec((await files.read(lock)) ?? '') ?? []
+  return process === undefined ? undefined : parseProcessId(process)
+}
+
+/** Whether a lock, or the file of one who waits for it, is that of a process that is dead. */
+export async function isAbandoned(files: Files, lock: string): Promise<boolean> {
+  const holder = await holderOf(files, lock)
+  return holder !== undefined && !(await isAlive(files, holder))
+}

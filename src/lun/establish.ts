@@ -1,0 +1,183 @@
+import type { Wwid } from '../core/wwid.ts'
+import { withDeadline } from '../flow/deadline.ts'
+import { createAdmission } from './admission.ts'
+import type { Attachment } from './attachment.ts'
+import type { Context } from './context.ts'
+import { type FoundDevice, findDevice, type LunDeviceNode } from './device.ts'
+import { liveSession } from './endpoints.ts'
+import { createEntrance } from './entrance.ts'
+import { explainLoginFailure } from './explain.ts'
+import { findDevices } from './find-lun.ts'
+import { finishJobs, jobName } from './jobs.ts'
+import { withTarget } from './locks.ts'
+import { startLogin } from './login.ts'
+import { createLunIdentity } from './lun-identity.ts'
+import { createMade, isUnchanged, takeBack } from './made.ts'
+import type { LunOptions, Operation } from './operation.ts'
+import type { PathContext } from './path.ts'
+import { type PathRun, startPath, waitForPaths } from './paths.ts'
+import { proveDevice } from './proof.ts'
+import { ensureRecords } from './records.ts'
+import { type AttachWish, type Endpoint, endpointKey } from './request.ts'
+import { guardSharing } from './sharing.ts'
+import { notUndone } from './teardown.ts'
+
+/** Options of {@link attachLun}. */
+export interface AttachOptions extends LunOptions {
+  /**
+   * Called when the device is proven and no other domain has it, right before the attach returns; for an owner that is a
+   * XENBUS_PATH also under the lock of Xen's own block scripts. This is the place to write xenstore. What it throws
+   * undoes the attach.
+   */
+  readonly handOver?: ((device: HandedOver) => Promise<void>) | undefined
+}
+
+/** A device that is ready to be used. */
+export type HandedOver = LunDeviceNode & Pick<Attachment, 'wwid'>
+
+export type Wish = AttachWish & Pick<AttachOptions, 'handOver'>
+
+/** An attach that succeeded, and the paths still on their way. */
+export interface Established {
+  readonly shared: PathContext
+  readonly node: LunDeviceNode
+  readonly paths: readonly PathRun[]
+  readonly stopPaths: AbortController
+}
+
+/**
+ * Attaches over these endpoints: holds the LUN, brings paths up until there are enough, proves the device and hands it over.
+ * What fails is taken back.
+ */
+export async function establish(
+  context: Context,
+  operation: Operation,
+  wish: Wish,
+  endpoints: readonly Endpoint[],
+  isMultipath: boolean
+): Promise<Established> {
+  const hold = await holdLun(context, operation)
+  const made = await createMade(context, hold.isNew)
+  const identity = createLunIdentity(context, wish, hold.wwid)
+  const admit = createAdmission(context)
+  const stopPaths = new AbortController()
+  const entrance = createEntrance(context, operation, stopPaths.signal)
+  const shared: PathContext = { context, operation, wish, made, identity, isMultipath, admit, entrance }
+  const paths: PathRun[] = []
+  try {
+    await startPaths(shared, endpoints, paths, stopPaths.signal)
+    const found = await operation.step('device', async () => await findDevice(shared, paths))
+    await handOver(shared, found, wish.handOver)
+    operation.signal.throwIfAborted()
+    if (hold.isNew) await context.journal.noteOwner(operation, operation.owner, 'attached')
+    // What has begun goes on under the lock of this attach; what begins later has to ask for it.
+    entrance.leaveLun()
+    for (const path of paths) if (path.hasSession()) operation.keep(path.settled)
+    return { shared, node: found.node, paths, stopPaths }
+  } catch (error) {
+    stopPaths.abort(error)
+    await Promise.all(paths.map(async path => await path.settled))
+    const [explained] = await Promise.all([explainLoginFailure(context, wish, endpoints, error), undo(shared, error)])
+    throw explained
+  }
+}
+
+/** The volume that others hold, or this owner does already, must be the one that is found. */
+async function holdLun(
+  { journal }: Context,
+  operation: Operation
+): Promise<{ readonly isNew: boolean; readonly wwid: Wwid | undefined }> {
+  const { wwid, owners = {} } = (await journal.lun(operation)) ?? {}
+  const isNew = owners[operation.owner]?.state !== 'attached'
+  if (isNew) await journal.noteOwner(operation, operation.owner, 'attaching')
+  const isHeld = Object.values(owners).some(({ state }) => state === 'attached')
+  return { isNew, wwid: isHeld ? wwid : undefined }
+}
+
+/** Resolves when enough paths are up. The target is kept from others until the LUN lives on the sessions it is to use. */
+async function startPaths(
+  shared: PathContext,
+  endpoints: readonly Endpoint[],
+  paths: PathRun[],
+  signal: AbortSignal
+): Promise<void> {
+  const { context, operation, wish, made, entrance } = shared
+  const { target } = wish
+  let enough: Promise<void> = Promise.resolve()
+  const begin = async (): Promise<void> => {
+    const sessions = await context.iscsiadm.sessions({ target })
+    const offline = endpoints.filter(endpoint => liveSession(sessions, endpoint) === undefined)
+    if (offline.length > 0) {
+      await operation.step('records', async () => await ensureRecords(context, operation, wish, offline, made))
+    }
+    const login = await operation.step('login', async () => await startLogin(context, operation, wish, offline, made))
+    paths.push(...endpoints.map(endpoint => startPath(shared, endpoint, login, signal)))
+    enough = operation.step('paths', async () => await waitForPaths(shared, paths))
+    const over = enough.catch(() => {})
+    await Promise.race([Promise.all(paths.map(async path => await path.pinned)), over])
+    if (offline.length > 0 && paths.every(path => path.hasSession())) {
+      await context.journal.strikeTarget(target, { jobs: offline.map(at => jobName('login', endpointKey(at))) })
+    }
+    await entrance.leaveTarget()
+  }
+  if (await isEverywhere(context, wish, endpoints)) await begin()
+  else {
+    await withTarget(context.host, target, operation, async () => {
+      await finishJobs(context, target, { withLogins: false, signal: operation.signal })
+      await begin()
+    })
+  }
+  await enough
+}
+
+/** Sessions the LUN lives on are nobody's to log out. */
+async function isEverywhere(context: Context, wish: Wish, endpoints: readonly Endpoint[]): Promise<boolean> {
+  const sessions = await context.iscsiadm.sessions({ target: wish.target })
+  const devices = await findDevices(context, sessions, wish.lun)
+  return endpoints.every(endpoint => {
+    const live = liveSession(sessions, endpoint)
+    return live !== undefined && devices.some(({ session }) => session.sid === live.sid)
+  })
+}
+
+async function handOver(
+  { context, operation, wish, identity }: PathContext,
+  { node, block }: FoundDevice,
+  receive: Wish['handOver']
+): Promise<void> {
+  const { wwid } = identity
+  await guardSharing(context, operation, wish.sharing === 'refused' ? wwid : undefined, async () => {
+    await operation.step('identity', async () => {
+      const devices = await findDevices(context, await context.iscsiadm.sessions(operation), operation.lun)
+      await proveDevice(context, operation, block, wwid, devices)
+    })
+    if (receive !== undefined) await operation.step('hand-over', async () => await receive({ ...node, wwid }))
+  })
+}
+
+const UNDO_MS = 90_000 // the longest login on its way, the kernel's 30 s for a device, and some
+
+async function undo({ context, operation, made, identity }: PathContext, error: unknown): Promise<void> {
+  const { target, lun, owner } = operation
+  if (isUnchanged(made)) {
+    if (made.isHoldNew) await context.journal.dropOwner(operation, owner)
+    return
+  }
+  const deadline = { timeoutMs: UNDO_MS, awaited: () => `the undoing of LUN ${lun} of ${target}` }
+  const failed = await withDeadline(
+    context.host.clock,
+    deadline,
+    async signal =>
+      await operation.step(
+        'undo',
+        async () =>
+          await takeBack(
+            context,
+            { ...operation, signal, timeoutMs: UNDO_MS, step: async (_, task) => await task() },
+            made,
+            identity.wwid
+          )
+      )
+  )
+  if (failed.length > 0) throw notUndone(error, target, lun, failed)
+}

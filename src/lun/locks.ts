@@ -1,0 +1,52 @@
+import { LunError } from '../core/error.ts'
+import type { OperationOptions } from '../core/options.ts'
+import { holderOf, withLinkLock } from '../flow/link-lock.ts'
+import type { Host } from '../host/host.ts'
+import type { LunPlace } from './journal.ts'
+
+export const LUN_LOCKS = '/run/lock/xen-lun/luns'
+
+type LockOptions = OperationOptions & { readonly timeoutMs: number }
+
+/**
+ * Runs `task` with a LUN to itself; held for a whole operation. It is a link lock and no flock, because it is taken by
+ * every operation, and flock costs a process.
+ *
+ * @throws {@link LunError} `LOCK_TIMEOUT`
+ */
+export async function withLun<T>(
+  host: Host,
+  { target, lun }: LunPlace,
+  { timeoutMs, signal }: LockOptions,
+  task: () => Promise<T>
+): Promise<T> {
+  const name = `${target},${lun}`
+  const refused = async (): Promise<Error> => {
+    const lock = `LUN ${lun} of ${target}`
+    const holder = await describeHolder(host, `${LUN_LOCKS}/${name}`)
+    return new LunError('LOCK_TIMEOUT', `${holder} held ${lock} for ${timeoutMs} ms`, { lock, timeoutMs })
+  }
+  return await withLinkLock(host, { folder: LUN_LOCKS, name, timeoutMs, signal, refused }, task)
+}
+
+async function describeHolder({ files }: Host, lock: string): Promise<string> {
+  const holder = await holderOf(files, lock)
+  if (holder === undefined) return 'another operation'
+  const command = (await files.read(`/proc/${holder.pid}/comm`))?.trim()
+  return `process ${holder.pid}${command === undefined ? '' : ` (${command})`}`
+}
+
+/**
+ * Runs `task` while nobody else logs in to or out of a target, or changes what is noted of it. Whoever has a LUN's lock
+ * may ask for its target's, never the other way round.
+ *
+ * @throws {@link LunError} `LOCK_TIMEOUT`
+ */
+export async function withTarget<T>(
+  { locks }: Pick<Host, 'locks'>,
+  target: string,
+  options: LockOptions,
+  task: () => Promise<T>
+): Promise<T> {
+  return await locks.withLock(`target ${target}`, task, options)
+}
