@@ -10,7 +10,6 @@ export {
   type SimulatedDaemon,
   type SimulatedDom0,
   type SimulatedFaults,
-  type SimulatedUser,
   type SimulationOptions,
 } from './dom0/dom0.ts'
 export type { LoginTiming } from './dom0/iscsid.ts'
@@ -19,5 +18,6 @@ export type { Credentials, TargetChap, TargetSpec, VolumeSpec } from './dom0/san
 export type { PresentedVolume, San } from './dom0/san-control.ts'
 export type { Policy, Turn } from './dom0/scheduler.ts'
 export type { DiskState, HostState, MapState, SessionState, WatchedMap, WatchedPath } from './dom0/state.ts'
+export type { SimulatedUser } from './dom0/users.ts'
 export { createRecordingExecutor, type RecordingExecutor } from './recording.ts'
 export { createReplayExecutor, type ReplayExecutor } from './replay.ts'

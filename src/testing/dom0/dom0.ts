@@ -1,26 +1,13 @@
-import { queued } from '../../flow/queued-locks.ts'
-import { createFlock } from '../../host/flock.ts'
 import type { Host } from '../../host/host.ts'
-import { createMultipathdSocket } from '../../host/multipathd-socket.ts'
-import { createExecutor } from './executor.ts'
-import { createFiles } from './files.ts'
-import { createIscsiadmProgram } from './iscsiadm.ts'
-import { createIscsid, type LoginTiming } from './iscsid.ts'
-import { createKernel } from './kernel.ts'
-import { createMultipathd } from './multipathd.ts'
-import { createConnection } from './multipathd-connection.ts'
+import type { LoginTiming } from './iscsid.ts'
+import { bootMachine, type MachineParts } from './machine.ts'
 import type { MultipathSettings } from './multipathd-output.ts'
-import { createRecords } from './node-records.ts'
-import { createProcess } from './process.ts'
-import type { Program } from './program.ts'
-import { createFlockProgram, createMultipathdProgram, createMultipathProgram } from './programs.ts'
 import { createArray, type TargetSpec, type VolumeSpec } from './san.ts'
 import { createSan, type San } from './san-control.ts'
 import { createScheduler, type Policy } from './scheduler.ts'
 import { type HostState, leftovers, readState } from './state.ts'
-import { attribute, createTree, textFile } from './tree.ts'
-import { createUdev } from './udev.ts'
-import { createXenstorePrograms, type XenstoreModel } from './xenstore.ts'
+import { createTree } from './tree.ts'
+import { type SimulatedUser, startUser } from './users.ts'
 
 /** What the simulated host and its SAN begin with. */
 export interface SimulationOptions {
@@ -52,15 +39,6 @@ export interface SimulatedDaemon {
   stop(): Promise<void>
 }
 
-/** One process that uses the library on the simulated host. */
-export interface SimulatedUser {
-  readonly pid: number
-  /** To be given to `attachLun`, `createIscsiadm`, … */
-  readonly host: Host
-  /** Ends it in the middle of whatever it does; what it began elsewhere goes on. */
-  kill(): void
-}
-
 /** A device that is open. */
 export interface OpenDevice {
   close(): void
@@ -68,7 +46,7 @@ export interface OpenDevice {
 
 /** A Xen dom0 with open-iscsi, multipathd and xenstore, and a SAN, all in memory and in virtual time. */
 export interface SimulatedDom0 {
-  /** To be given to `attachLun`, `createIscsiadm`, … */
+  /** To be given to `attachLun`, `createIscsiadm`, … After a reboot it is that of a new process. */
   readonly host: Host
   readonly san: San
   readonly daemons: { readonly iscsid: SimulatedDaemon; readonly multipathd: SimulatedDaemon }
@@ -80,6 +58,11 @@ export interface SimulatedDom0 {
   leftovers(): readonly string[]
   /** Another process on the same host. */
   startUser(): SimulatedUser
+  /**
+   * Power off and on: what was in memory is gone, as are all processes, in the middle of whatever they did; `/etc` and
+   * `/var` stay, and the daemons run. {@link SimulatedDom0.host} is new; what the one before had begun never ends.
+   */
+  reboot(): Promise<void>
   /** Opens a device node, so that it is in use; by the process `pid`, if that is to be found. */
   openDevice(path: string, pid?: number): OpenDevice
   /** Reads from a device node as a guest would. */
@@ -89,9 +72,6 @@ export interface SimulatedDom0 {
 
 const PORTALS = ['10.0.1.1:3260', '10.0.2.1:3260'] as const
 const FIRST_PID = 1000
-const SOCKET = '\0/org/kernel/linux/storage/multipathd'
-/** How long the host has been up when the simulation begins. */
-const BOOTED_MS = 3_600_000
 
 /**
  * Makes a dom0 for tests and demonstrations: no root, no Xen, no SAN, and 40 s of waiting cost nothing. It answers the
@@ -113,100 +93,70 @@ const BOOTED_MS = 3_600_000
  * ```
  */
 export function createSimulatedDom0(options: SimulationOptions = {}): SimulatedDom0 {
-  const tree = createTree()
   const scheduler = createScheduler(options.policy)
   const array = createArray(options.portals ?? PORTALS)
-  const kernel = createKernel(tree, array, scheduler)
-  const udev = createUdev(tree, kernel, scheduler)
-  const settings = { findMultipaths: 'off', hasFriendlyNames: false, ...options.multipath } as const
-  const multipathd = createMultipathd(tree, kernel, udev, scheduler, settings)
-  const records = createRecords(tree)
-  const iscsid = createIscsid(kernel, array, scheduler)
-  Object.assign(iscsid.timing, options.timing)
-  const xenstore: XenstoreModel = { values: new Map([['/local/domain/0/name', 'Domain-0']]), isRunning: true }
-  const flock = createFlockProgram(scheduler)
-  const programs: Readonly<Record<string, Program>> = {
-    iscsiadm: createIscsiadmProgram({ tree, array, kernel, records, iscsid, scheduler }),
-    multipathd: createMultipathdProgram(multipathd, scheduler),
-    multipath: createMultipathProgram(multipathd, kernel, scheduler),
-    flock,
-    ...createXenstorePrograms(xenstore, scheduler),
-  }
-  for (const folder of ['/run/lock', '/etc/multipath', '/sys/block', '/dev/mapper']) {
-    tree.makeDirectory(folder)
-  }
-  tree.put(
-    '/proc/uptime',
-    attribute(() => `${((scheduler.now() + BOOTED_MS) / 1000).toFixed(2)} 0.00\n`)
-  )
-  tree.put('/proc/swaps', textFile('Filename\tType\tSize\tUsed\tPriority\n'))
   for (const volume of options.volumes ?? []) array.addVolume(volume)
   for (const target of options.targets ?? []) array.addTarget(target)
   const { portals = {}, stopped = [] } = options.faults ?? {}
   for (const [portal, state] of Object.entries(portals)) array.setPortalState(portal, state)
-  if (stopped.includes('iscsid')) iscsid.stop()
-  if (stopped.includes('multipathd')) multipathd.stop()
-
-  const started: string[] = []
-  let nextPid = FIRST_PID
-  const startUser = (): SimulatedUser => {
-    const process = createProcess(nextPid++, scheduler, (pid, descriptor) => flock.release(pid, descriptor))
-    const folder = `/proc/${process.pid}`
-    tree.put(`${folder}/stat`, textFile(`${process.pid} (node) S 1${' 0'.repeat(17)} ${scheduler.now()} 0\n`))
-    tree.put(`${folder}/mountinfo`, textFile(''))
-    const files = createFiles(tree, process)
-    const listen = (): ((line: string) => string) | undefined =>
-      multipathd.isRunning() ? line => multipathd.ask(line) : undefined
-    const executor = createMultipathdSocket(createExecutor(programs, process, started), {
-      paths: [SOCKET],
-      connect: () => createConnection(process, scheduler, listen),
-    })
-    return {
-      pid: process.pid,
-      host: {
-        executor,
-        files,
-        clock: process.clock,
-        locks: queued(createFlock({ executor, files }), process.clock),
-      },
-      kill: () => {
-        process.kill()
-        tree.remove(folder)
-      },
-    }
+  const parts: MachineParts = {
+    tree: createTree(),
+    scheduler,
+    array,
+    settings: { findMultipaths: 'off', hasFriendlyNames: false, ...options.multipath },
+    timing: options.timing ?? {},
   }
-  const daemon = (model: { isRunning(): boolean; start(): void; stop(): void }): SimulatedDaemon => ({
-    isRunning: () => model.isRunning(),
-    start: async () => model.start(),
-    stop: async () => model.stop(),
+  const started: string[] = []
+  const start = (number: number) => {
+    const machine = bootMachine(parts, number)
+    const users: SimulatedUser[] = []
+    const addUser = (): SimulatedUser => {
+      const user = startUser(machine, FIRST_PID + users.length, started)
+      users.push(user)
+      return user
+    }
+    return { ...machine, number, users, addUser, host: addUser().host }
+  }
+  let machine = start(1)
+  for (const name of stopped) machine[name].stop()
+  const daemon = (name: 'iscsid' | 'multipathd'): SimulatedDaemon => ({
+    isRunning: () => machine[name].isRunning(),
+    start: async () => machine[name].start(),
+    stop: async () => machine[name].stop(),
   })
   const deviceAt = (path: string) => {
-    const node = tree.find(path)
+    const node = parts.tree.find(path)
     if (node?.kind !== 'device') throw new Error(`${path} is no device`)
     return node
   }
-  const readNow = (): HostState => readState({ tree, kernel, multipathd, xenstore })
   return {
-    host: startUser().host,
+    get host() {
+      return machine.host
+    },
     san: createSan(array),
-    daemons: { iscsid: daemon(iscsid), multipathd: daemon(multipathd) },
+    daemons: { iscsid: daemon('iscsid'), multipathd: daemon('multipathd') },
     started,
-    state: readNow,
-    leftovers: () => leftovers(readNow()),
-    startUser,
+    state: () => readState(machine),
+    leftovers: () => leftovers(readState(machine)),
+    startUser: () => machine.addUser(),
+    reboot: async () => {
+      for (const user of machine.users) user.kill()
+      machine.end()
+      machine = start(machine.number + 1)
+    },
     openDevice: (path, pid = FIRST_PID - 1) => {
       const { major, minor } = deviceAt(path)
+      const { kernel, proc } = machine
       const device = [...kernel.disks.values(), ...kernel.maps.values()].find(
         each => each.major === major && each.minor === minor
       )
       if (device !== undefined) device.openCount++
-      const link = `/proc/${pid}/fd/${nextPid}`
-      tree.put(link, { kind: 'link', target: path })
-      tree.put(`/proc/${pid}/comm`, textFile('holder\n'))
+      proc.addProcess(pid, ['holder'])
+      const closeFile = proc.openFile(pid, path)
       return {
         close: () => {
           if (device !== undefined) device.openCount--
-          tree.remove(link)
+          closeFile()
         },
       }
     },
