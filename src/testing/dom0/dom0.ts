@@ -1,6 +1,7 @@
 import type { Host } from '../../host/host.ts'
 import type { LoginTiming } from './iscsid.ts'
-import { bootMachine, type MachineParts } from './machine.ts'
+import { findDevice } from './kernel.ts'
+import { bootMachine, type Machine, type MachineParts } from './machine.ts'
 import type { MultipathSettings } from './multipathd-output.ts'
 import { createArray, type TargetSpec, type VolumeSpec } from './san.ts'
 import { createSan, type San } from './san-control.ts'
@@ -8,6 +9,7 @@ import { createScheduler, type Policy } from './scheduler.ts'
 import { type HostState, leftovers, readState } from './state.ts'
 import { createTree } from './tree.ts'
 import { type SimulatedUser, startUser } from './users.ts'
+import type { SimulatedXen } from './xen.ts'
 
 /** What the simulated host and its SAN begin with. */
 export interface SimulationOptions {
@@ -28,7 +30,7 @@ export interface SimulatedFaults {
   /** Portals that swallow packets, or reset connections. */
   readonly portals?: Readonly<Record<string, 'cut' | 'refused'>>
   /** Daemons that do not run. */
-  readonly stopped?: readonly ('iscsid' | 'multipathd')[]
+  readonly stopped?: readonly ('iscsid' | 'multipathd' | 'xenstored')[]
 }
 
 /** A daemon of the simulated host. */
@@ -49,7 +51,10 @@ export interface SimulatedDom0 {
   /** To be given to `attachLun`, `createIscsiadm`, … After a reboot it is that of a new process. */
   readonly host: Host
   readonly san: San
-  readonly daemons: { readonly iscsid: SimulatedDaemon; readonly multipathd: SimulatedDaemon }
+  /** Without xenstored the `xenstore-*` commands fail; what it knew it knows again when it is started. */
+  readonly daemons: Readonly<Record<'iscsid' | 'multipathd' | 'xenstored', SimulatedDaemon>>
+  /** Domains, and the backends of their disks. */
+  readonly xen: SimulatedXen
   /** Programs started so far, as one line each. */
   readonly started: readonly string[]
   /** What the host holds now. */
@@ -118,12 +123,12 @@ export function createSimulatedDom0(options: SimulationOptions = {}): SimulatedD
     return { ...machine, number, users, addUser, host: addUser().host }
   }
   let machine = start(1)
-  for (const name of stopped) machine[name].stop()
-  const daemon = (name: 'iscsid' | 'multipathd'): SimulatedDaemon => ({
-    isRunning: () => machine[name].isRunning(),
-    start: async () => machine[name].start(),
-    stop: async () => machine[name].stop(),
+  const daemon = (name: keyof Machine['daemons']): SimulatedDaemon => ({
+    isRunning: () => machine.daemons[name].isRunning(),
+    start: async () => machine.daemons[name].start(),
+    stop: async () => machine.daemons[name].stop(),
   })
+  for (const name of stopped) machine.daemons[name].stop()
   const deviceAt = (path: string) => {
     const node = parts.tree.find(path)
     if (node?.kind !== 'device') throw new Error(`${path} is no device`)
@@ -134,7 +139,10 @@ export function createSimulatedDom0(options: SimulationOptions = {}): SimulatedD
       return machine.host
     },
     san: createSan(array),
-    daemons: { iscsid: daemon('iscsid'), multipathd: daemon('multipathd') },
+    daemons: { iscsid: daemon('iscsid'), multipathd: daemon('multipathd'), xenstored: daemon('xenstored') },
+    get xen() {
+      return machine.xen
+    },
     started,
     state: () => readState(machine),
     leftovers: () => leftovers(readState(machine)),
@@ -145,11 +153,8 @@ export function createSimulatedDom0(options: SimulationOptions = {}): SimulatedD
       machine = start(machine.number + 1)
     },
     openDevice: (path, pid = FIRST_PID - 1) => {
-      const { major, minor } = deviceAt(path)
       const { kernel, proc } = machine
-      const device = [...kernel.disks.values(), ...kernel.maps.values()].find(
-        each => each.major === major && each.minor === minor
-      )
+      const device = findDevice(kernel, deviceAt(path))
       if (device !== undefined) device.openCount++
       proc.addProcess(pid, ['holder'])
       const closeFile = proc.openFile(pid, path)

@@ -30,6 +30,14 @@ export interface Kernel extends DeviceMapper {
   listen(listener: KernelListener): void
 }
 
+/** The device of a number, if it is there. */
+export function findDevice(
+  { disks, maps }: Pick<Kernel, 'disks' | 'maps'>,
+  { major, minor }: { readonly major: number; readonly minor: number }
+): BlockDevice | undefined {
+  return [...disks.values(), ...maps.values()].find(each => each.major === major && each.minor === minor)
+}
+
 /** Debian's noop_out_interval and noop_out_timeout together; a reset is noticed at once. */
 const NOOP_MS = 10_000
 const SECOND_MS = 1000

@@ -12,7 +12,8 @@ import type { StorageArray } from './san.ts'
 import type { Scheduler } from './scheduler.ts'
 import type { Tree } from './tree.ts'
 import { createUdev } from './udev.ts'
-import { createXenstorePrograms, type XenstoreModel } from './xenstore.ts'
+import { createXen, type SimulatedXen } from './xen.ts'
+import { createXenstoreModel, createXenstorePrograms, type XenstoreModel } from './xenstore.ts'
 
 /** What a host is made of that outlives it: disks, clock, network, configuration. */
 export interface MachineParts {
@@ -21,6 +22,12 @@ export interface MachineParts {
   readonly array: StorageArray
   readonly settings: MultipathSettings
   readonly timing: Partial<LoginTiming>
+}
+
+interface Daemon {
+  isRunning(): boolean
+  start(): void
+  stop(): void
 }
 
 /** The host from one boot to the next: kernel, daemons, programs, and what they keep in memory. */
@@ -32,7 +39,9 @@ export interface Machine {
   readonly multipathd: Multipathd
   readonly iscsid: Iscsid
   readonly xenstore: XenstoreModel
+  readonly xen: SimulatedXen
   readonly flock: FileLocks
+  readonly daemons: Readonly<Record<'iscsid' | 'multipathd' | 'xenstored', Daemon>>
   readonly programs: Readonly<Record<string, Program>>
   /** Power off: all that is under way stays as it is. */
   end(): void
@@ -59,7 +68,7 @@ export function bootMachine(parts: MachineParts, number: number): Machine {
   const records = createRecords(tree)
   const iscsid = createIscsid(kernel, array, scheduler)
   Object.assign(iscsid.timing, timing)
-  const xenstore: XenstoreModel = { values: new Map([['/local/domain/0/name', 'Domain-0']]), isRunning: true }
+  const xenstore = createXenstoreModel()
   const flock = createFlockProgram(scheduler)
   return {
     tree,
@@ -69,7 +78,9 @@ export function bootMachine(parts: MachineParts, number: number): Machine {
     multipathd,
     iscsid,
     xenstore,
+    xen: createXen({ tree, kernel, proc, xenstore }),
     flock,
+    daemons: { iscsid, multipathd, xenstored: daemonOf(xenstore) },
     programs: {
       iscsiadm: createIscsiadmProgram({ tree, array, kernel, records, iscsid, scheduler }),
       multipathd: createMultipathdProgram(multipathd, scheduler),
@@ -79,4 +90,11 @@ export function bootMachine(parts: MachineParts, number: number): Machine {
     },
     end: () => lifetime.end(),
   }
+}
+
+function daemonOf(model: XenstoreModel): Daemon {
+  const run = (isRunning: boolean): void => {
+    model.isRunning = isRunning
+  }
+  return { isRunning: () => model.isRunning, start: () => run(true), stop: () => run(false) }
 }

@@ -1,5 +1,5 @@
 import type { BlockDevice } from './devices.ts'
-import { attribute, type Tree, textFile } from './tree.ts'
+import { attribute, link, type Tree, textFile } from './tree.ts'
 
 /** A file system on a device. */
 export interface Mount {
@@ -55,9 +55,11 @@ export function createProc(tree: Tree, { number, uptimeMs }: Boot): Proc {
     },
     openFile: (pid, path) => {
       const file = `/proc/${pid}/fd/${nextDescriptor++}`
-      tree.put(file, { kind: 'link', target: path })
+      const node = link(path)
+      tree.put(file, node)
       return () => {
-        tree.remove(file)
+        // After a reboot another process may have a file of that number.
+        if (tree.find(file, { isLink: true }) === node) tree.remove(file)
       }
     },
   }
