@@ -4,9 +4,16 @@
  * @packageDocumentation
  */
 export { formatCassette, parseCassette, type Recording } from './cassette.ts'
+export type {
+  DeviceUsers,
+  MountedDevice,
+  OpenDevice,
+  StackedDevice,
+  StackedDeviceSpec,
+  SwapDevice,
+} from './dom0/device-users.ts'
 export {
   createSimulatedDom0,
-  type OpenDevice,
   type SimulatedDaemon,
   type SimulatedDom0,
   type SimulatedFaults,

@@ -1,6 +1,6 @@
 import type { Host } from '../../host/host.ts'
+import { createDeviceUsers, type DeviceUsers } from './device-users.ts'
 import type { LoginTiming } from './iscsid.ts'
-import { findDevice } from './kernel.ts'
 import { bootMachine, type Machine, type MachineParts } from './machine.ts'
 import type { MultipathSettings } from './multipathd-output.ts'
 import { createArray, type TargetSpec, type VolumeSpec } from './san.ts'
@@ -41,13 +41,8 @@ export interface SimulatedDaemon {
   stop(): Promise<void>
 }
 
-/** A device that is open. */
-export interface OpenDevice {
-  close(): void
-}
-
 /** A Xen dom0 with open-iscsi, multipathd and xenstore, and a SAN, all in memory and in virtual time. */
-export interface SimulatedDom0 {
+export interface SimulatedDom0 extends DeviceUsers {
   /** To be given to `attachLun`, `createIscsiadm`, … After a reboot it is that of a new process. */
   readonly host: Host
   readonly san: San
@@ -68,11 +63,6 @@ export interface SimulatedDom0 {
    * `/var` stay, and the daemons run. {@link SimulatedDom0.host} is new; what the one before had begun never ends.
    */
   reboot(): Promise<void>
-  /** Opens a device node, so that it is in use; by the process `pid`, if that is to be found. */
-  openDevice(path: string, pid?: number): OpenDevice
-  /** Reads from a device node as a guest would. */
-  readDevice(path: string, offset: number, length: number): Promise<Uint8Array>
-  writeDevice(path: string, offset: number, data: Uint8Array): Promise<void>
 }
 
 const PORTALS = ['10.0.1.1:3260', '10.0.2.1:3260'] as const
@@ -120,7 +110,7 @@ export function createSimulatedDom0(options: SimulationOptions = {}): SimulatedD
       users.push(user)
       return user
     }
-    return { ...machine, number, users, addUser, host: addUser().host }
+    return { ...machine, number, users, addUser, deviceUsers: createDeviceUsers(machine), host: addUser().host }
   }
   let machine = start(1)
   const daemon = (name: keyof Machine['daemons']): SimulatedDaemon => ({
@@ -129,11 +119,6 @@ export function createSimulatedDom0(options: SimulationOptions = {}): SimulatedD
     stop: async () => machine.daemons[name].stop(),
   })
   for (const name of stopped) machine.daemons[name].stop()
-  const deviceAt = (path: string) => {
-    const node = parts.tree.find(path)
-    if (node?.kind !== 'device') throw new Error(`${path} is no device`)
-    return node
-  }
   return {
     get host() {
       return machine.host
@@ -152,20 +137,11 @@ export function createSimulatedDom0(options: SimulationOptions = {}): SimulatedD
       machine.end()
       machine = start(machine.number + 1)
     },
-    openDevice: (path, pid = FIRST_PID - 1) => {
-      const { kernel, proc } = machine
-      const device = findDevice(kernel, deviceAt(path))
-      if (device !== undefined) device.openCount++
-      proc.addProcess(pid, ['holder'])
-      const closeFile = proc.openFile(pid, path)
-      return {
-        close: () => {
-          if (device !== undefined) device.openCount--
-          closeFile()
-        },
-      }
-    },
-    readDevice: async (path, offset, length) => await deviceAt(path).read(offset, length),
-    writeDevice: async (path, offset, data) => await deviceAt(path).write(offset, data),
+    openDevice: (...args) => machine.deviceUsers.openDevice(...args),
+    mount: (...args) => machine.deviceUsers.mount(...args),
+    swapOn: (...args) => machine.deviceUsers.swapOn(...args),
+    stackDevice: (...args) => machine.deviceUsers.stackDevice(...args),
+    readDevice: async (...args) => await machine.deviceUsers.readDevice(...args),
+    writeDevice: async (...args) => await machine.deviceUsers.writeDevice(...args),
   }
 }

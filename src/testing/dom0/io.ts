@@ -39,11 +39,15 @@ export function deviceNode(parts: IoParts, path: string, device: BlockDevice): T
 // While a path may come back the kernel keeps I/O waiting.
 async function findVolume({ array, scheduler }: IoParts, path: string, device: BlockDevice): Promise<Volume> {
   for (;;) {
-    const disks = device.dm === undefined ? [device] : [...device.slaves]
+    const disks = disksBelow(device)
     const scsi = disks.find(disk => isUsable(array, disk))?.scsi
     const volume = scsi === undefined ? undefined : volumeBehind(array, scsi)
     if (volume !== undefined) return volume
     if (disks.every(disk => disk.scsi === undefined || disk.scsi.session.state === 'FREE')) throw fileError('EIO', path)
     await scheduler.sleep(LOOK_MS)
   }
+}
+
+function disksBelow(device: BlockDevice): readonly BlockDevice[] {
+  return device.dm === undefined ? [device] : [...device.slaves].flatMap(disksBelow)
 }

@@ -86,11 +86,9 @@ export function createMultipathd(
     maps.delete(map.wwid)
     for (const path of [...map.paths, ...map.waiting]) path.map = undefined
   }
-  const isBusy = ({ device }: MultipathMap): boolean => device.openCount > 0 || device.holders.size > 0
   const removeMap = (map: MultipathMap): boolean => {
-    if (isBusy(map)) return false
+    if (!flushMap(kernel, map.device)) return false
     dropMap(map)
-    kernel.removeMap(map.device)
     return true
   }
   const forget = (disk: BlockDevice): void => {
@@ -128,7 +126,7 @@ export function createMultipathd(
   const start = (): void => {
     if (isRunning) return
     isRunning = true
-    for (const device of kernel.maps.values()) adopt(device)
+    for (const device of kernel.maps.values()) if (isMultipath(device)) adopt(device)
     for (const disk of kernel.disks.values()) addPath(disk)
   }
   const adopt = (device: BlockDevice): void => {
@@ -189,16 +187,31 @@ export function createMultipathd(
       }),
     view: () => [...maps.values()].map(viewMap),
     flush: name => {
-      const device = [...kernel.maps.values()].find(each => each.dm?.name === name || each.dm?.uuid === `mpath-${name}`)
+      const device = [...kernel.maps.values()].find(
+        each => isMultipath(each) && (each.dm?.name === name || each.dm?.uuid === `mpath-${name}`)
+      )
       if (device === undefined) return 'absent'
       const map = find(name)
-      if (device.openCount > 0 || device.holders.size > 0) return 'busy'
+      if (!flushMap(kernel, device)) return 'busy'
       if (map !== undefined) dropMap(map)
-      kernel.removeMap(device)
       return 'flushed'
     },
     ...wwids,
   }
+}
+
+function isMultipath({ dm }: BlockDevice): boolean {
+  return dm?.uuid.startsWith('mpath-') === true
+}
+
+/** Removes a map, and first the partitions on it, unless somebody uses one of them. */
+function flushMap(kernel: Kernel, map: BlockDevice): boolean {
+  const partitions = [...map.holders].filter(({ dm }) => dm !== undefined && /^part\d+-mpath-/.test(dm.uuid))
+  const isOpen = [map, ...partitions].some(({ openCount }) => openCount > 0)
+  const isBelow = map.holders.size > partitions.length || partitions.some(({ holders }) => holders.size > 0)
+  if (isOpen || isBelow) return false
+  for (const device of [...partitions, map]) kernel.removeMap(device)
+  return true
 }
 
 function viewPath(path: Path): PathView {
