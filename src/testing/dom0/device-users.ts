@@ -49,7 +49,7 @@ export interface DeviceUsers {
   stackDevice(spec: StackedDeviceSpec): StackedDevice
   /** Reads from a device node as a guest would. */
   readDevice(path: string, offset: number, length: number): Promise<Uint8Array>
-  /** Has the device open until it ends. */
+  /** Has the device open until it ends: for ever, on a map that queues and has no path. */
   writeDevice(path: string, offset: number, data: Uint8Array): Promise<void>
 }
 
@@ -119,14 +119,7 @@ export function createDeviceUsers({ tree, kernel, proc }: Machine): DeviceUsers 
       }
     },
     readDevice: async (path, offset, length) => await nodeAt(path).read(offset, length),
-    writeDevice: async (path, offset, data) => {
-      const { close } = open(path)
-      try {
-        await nodeAt(path).write(offset, data)
-      } finally {
-        close()
-      }
-    },
+    writeDevice: async (path, offset, data) => await nodeAt(path).write(offset, data),
   }
 }
 

@@ -1,5 +1,5 @@
 import type { BlockDevice, Session, SessionSpec } from './devices.ts'
-import { isUsable } from './io.ts'
+import { createIoQueue, isUsable } from './io.ts'
 import { createDeviceMapper, type DeviceMapper } from './maps.ts'
 import type { StorageArray } from './san.ts'
 import type { Scheduler } from './scheduler.ts'
@@ -54,7 +54,9 @@ export function createKernel(tree: Tree, array: StorageArray, scheduler: Schedul
   const tell = (what: keyof KernelListener) => (device: BlockDevice) => {
     for (const listener of listeners) listener[what](device)
   }
-  const parts = { tree, array, scheduler, added: tell('added'), removed: tell('removed') }
+  const ioQueue = createIoQueue(scheduler)
+  array.onChange(() => ioQueue.wake())
+  const parts = { tree, array, scheduler, ioQueue, added: tell('added'), removed: tell('removed') }
   const scsi = createScsiLayer(parts)
   const mapper = createDeviceMapper(parts)
   const tellPaths = ({ devices }: Session): void => {

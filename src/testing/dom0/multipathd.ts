@@ -35,6 +35,7 @@ interface MultipathMap {
   /** Disks that came while udev had not yet seen the map. */
   readonly waiting: Path[]
   faults: number
+  noPathRetry: MultipathSettings['noPathRetry'] | undefined
 }
 
 const CHECK_MS = 2000
@@ -61,10 +62,15 @@ export function createMultipathd(
       map.paths.map(({ disk }) => disk)
     )
   }
+  const setQueueing = (map: MultipathMap, noPathRetry: MultipathSettings['noPathRetry']): void => {
+    map.noPathRetry = noPathRetry
+    kernel.setQueueing(map.device, noPathRetry === 'queue')
+  }
   const makeMap = (path: Path): void => {
     const name = settings.hasFriendlyNames ? `mpath${String.fromCodePoint(0x61 + nextAlias++)}` : path.wwid
     const device = kernel.createMap(name, `mpath-${path.wwid}`, [path.disk])
-    path.map = { wwid: path.wwid, name, device, paths: [path], waiting: [], faults: 0 }
+    path.map = { wwid: path.wwid, name, device, paths: [path], waiting: [], faults: 0, noPathRetry: undefined }
+    setQueueing(path.map, settings.noPathRetry)
     maps.set(path.wwid, path.map)
     wwids.addWwid(path.wwid)
   }
@@ -138,7 +144,9 @@ export function createMultipathd(
       paths: [],
       waiting: [],
       faults: 0,
+      noPathRetry: undefined,
     }
+    setQueueing(map, settings.noPathRetry)
     maps.set(wwid, map)
     for (const disk of device.slaves) {
       const path: Path = { disk, wwid, map, isUp: kernel.isUsable(disk) }
@@ -153,6 +161,8 @@ export function createMultipathd(
     start,
     stop: () => {
       isRunning = false
+      // Its queue_without_daemon is "no".
+      for (const { device } of maps.values()) kernel.setQueueing(device, false)
       paths.clear()
       maps.clear()
     },
@@ -183,6 +193,10 @@ export function createMultipathd(
         resizeMap: name => {
           const map = find(name)
           if (map !== undefined) kernel.resizeMap(map.device)
+        },
+        setQueueing: (name, queueing) => {
+          const map = find(name)
+          if (map !== undefined) setQueueing(map, queueing === 'disabled' ? 'fail' : settings.noPathRetry)
         },
       }),
     view: () => [...maps.values()].map(viewMap),
@@ -229,6 +243,7 @@ function viewPath(path: Path): PathView {
   }
 }
 
-function viewMap({ name, wwid, device, faults, paths }: MultipathMap): MapView {
-  return { name, wwid, dm: device.name, faults, paths: paths.map(viewPath) }
+function viewMap({ name, wwid, device, faults, paths, noPathRetry }: MultipathMap): MapView {
+  const isQueueing = device.dm?.isQueueing === true
+  return { name, wwid, dm: device.name, faults, paths: paths.map(viewPath), noPathRetry, isQueueing }
 }
