@@ -4,13 +4,19 @@
  * @packageDocumentation
  */
 export { formatCassette, parseCassette, type Recording } from './cassette.ts'
+export type {
+  DeviceUsers,
+  MountedDevice,
+  OpenDevice,
+  StackedDevice,
+  StackedDeviceSpec,
+  SwapDevice,
+} from './dom0/device-users.ts'
 export {
   createSimulatedDom0,
-  type OpenDevice,
   type SimulatedDaemon,
   type SimulatedDom0,
   type SimulatedFaults,
-  type SimulatedUser,
   type SimulationOptions,
 } from './dom0/dom0.ts'
 export type { LoginTiming } from './dom0/iscsid.ts'
@@ -19,5 +25,7 @@ export type { Credentials, TargetChap, TargetSpec, VolumeSpec } from './dom0/san
 export type { PresentedVolume, San } from './dom0/san-control.ts'
 export type { Policy, Turn } from './dom0/scheduler.ts'
 export type { DiskState, HostState, MapState, SessionState, WatchedMap, WatchedPath } from './dom0/state.ts'
+export type { SimulatedUser } from './dom0/users.ts'
+export type { BackendSpec, DomainSpec, SimulatedXen, XenBackend, XenbusState } from './dom0/xen.ts'
 export { createRecordingExecutor, type RecordingExecutor } from './recording.ts'
 export { createReplayExecutor, type ReplayExecutor } from './replay.ts'

@@ -1,4 +1,5 @@
 import type { BlockDevice } from './devices.ts'
+import type { IoQueue } from './io.ts'
 import type { StorageArray } from './san.ts'
 import type { Scheduler } from './scheduler.ts'
 import { attribute, link, type Tree } from './tree.ts'
@@ -8,6 +9,7 @@ export interface BlockLayerParts {
   readonly tree: Tree
   readonly array: StorageArray
   readonly scheduler: Scheduler
+  readonly ioQueue: IoQueue
   readonly added: (device: BlockDevice) => void
   readonly removed: (device: BlockDevice) => void
 }

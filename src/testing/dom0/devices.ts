@@ -29,6 +29,13 @@ export interface ScsiDevice {
   disk: BlockDevice | undefined
 }
 
+export interface DmDevice {
+  readonly name: string
+  readonly uuid: string
+  /** `queue_if_no_path`: I/O waits while no path works. */
+  isQueueing: boolean
+}
+
 /** A disk, or a device-mapper map of disks. */
 export interface BlockDevice {
   readonly name: string
@@ -40,5 +47,5 @@ export interface BlockDevice {
   /** How often it is open. */
   openCount: number
   readonly scsi: ScsiDevice | undefined
-  readonly dm: { readonly name: string; readonly uuid: string } | undefined
+  readonly dm: DmDevice | undefined
 }

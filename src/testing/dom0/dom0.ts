@@ -1,26 +1,15 @@
-import { queued } from '../../flow/queued-locks.ts'
-import { createFlock } from '../../host/flock.ts'
 import type { Host } from '../../host/host.ts'
-import { createMultipathdSocket } from '../../host/multipathd-socket.ts'
-import { createExecutor } from './executor.ts'
-import { createFiles } from './files.ts'
-import { createIscsiadmProgram } from './iscsiadm.ts'
-import { createIscsid, type LoginTiming } from './iscsid.ts'
-import { createKernel } from './kernel.ts'
-import { createMultipathd } from './multipathd.ts'
-import { createConnection } from './multipathd-connection.ts'
+import { createDeviceUsers, type DeviceUsers } from './device-users.ts'
+import type { LoginTiming } from './iscsid.ts'
+import { bootMachine, type Machine, type MachineParts } from './machine.ts'
 import type { MultipathSettings } from './multipathd-output.ts'
-import { createRecords } from './node-records.ts'
-import { createProcess } from './process.ts'
-import type { Program } from './program.ts'
-import { createFlockProgram, createMultipathdProgram, createMultipathProgram } from './programs.ts'
 import { createArray, type TargetSpec, type VolumeSpec } from './san.ts'
 import { createSan, type San } from './san-control.ts'
 import { createScheduler, type Policy } from './scheduler.ts'
 import { type HostState, leftovers, readState } from './state.ts'
-import { attribute, createTree, textFile } from './tree.ts'
-import { createUdev } from './udev.ts'
-import { createXenstorePrograms, type XenstoreModel } from './xenstore.ts'
+import { createTree } from './tree.ts'
+import { type SimulatedUser, startUser } from './users.ts'
+import type { SimulatedXen } from './xen.ts'
 
 /** What the simulated host and its SAN begin with. */
 export interface SimulationOptions {
@@ -41,7 +30,7 @@ export interface SimulatedFaults {
   /** Portals that swallow packets, or reset connections. */
   readonly portals?: Readonly<Record<string, 'cut' | 'refused'>>
   /** Daemons that do not run. */
-  readonly stopped?: readonly ('iscsid' | 'multipathd')[]
+  readonly stopped?: readonly ('iscsid' | 'multipathd' | 'xenstored')[]
 }
 
 /** A daemon of the simulated host. */
@@ -52,26 +41,15 @@ export interface SimulatedDaemon {
   stop(): Promise<void>
 }
 
-/** One process that uses the library on the simulated host. */
-export interface SimulatedUser {
-  readonly pid: number
-  /** To be given to `attachLun`, `createIscsiadm`, … */
-  readonly host: Host
-  /** Ends it in the middle of whatever it does; what it began elsewhere goes on. */
-  kill(): void
-}
-
-/** A device that is open. */
-export interface OpenDevice {
-  close(): void
-}
-
 /** A Xen dom0 with open-iscsi, multipathd and xenstore, and a SAN, all in memory and in virtual time. */
-export interface SimulatedDom0 {
-  /** To be given to `attachLun`, `createIscsiadm`, … */
+export interface SimulatedDom0 extends DeviceUsers {
+  /** To be given to `attachLun`, `createIscsiadm`, … After a reboot it is that of a new process. */
   readonly host: Host
   readonly san: San
-  readonly daemons: { readonly iscsid: SimulatedDaemon; readonly multipathd: SimulatedDaemon }
+  /** Without xenstored the `xenstore-*` commands fail; what it knew it knows again when it is started. */
+  readonly daemons: Readonly<Record<'iscsid' | 'multipathd' | 'xenstored', SimulatedDaemon>>
+  /** Domains, and the backends of their disks. */
+  readonly xen: SimulatedXen
   /** Programs started so far, as one line each. */
   readonly started: readonly string[]
   /** What the host holds now. */
@@ -80,18 +58,15 @@ export interface SimulatedDom0 {
   leftovers(): readonly string[]
   /** Another process on the same host. */
   startUser(): SimulatedUser
-  /** Opens a device node, so that it is in use; by the process `pid`, if that is to be found. */
-  openDevice(path: string, pid?: number): OpenDevice
-  /** Reads from a device node as a guest would. */
-  readDevice(path: string, offset: number, length: number): Promise<Uint8Array>
-  writeDevice(path: string, offset: number, data: Uint8Array): Promise<void>
+  /**
+   * Power off and on: what was in memory is gone, as are all processes, in the middle of whatever they did; `/etc` and
+   * `/var` stay, and the daemons run. {@link SimulatedDom0.host} is new; what the one before had begun never ends.
+   */
+  reboot(): Promise<void>
 }
 
 const PORTALS = ['10.0.1.1:3260', '10.0.2.1:3260'] as const
 const FIRST_PID = 1000
-const SOCKET = '\0/org/kernel/linux/storage/multipathd'
-/** How long the host has been up when the simulation begins. */
-const BOOTED_MS = 3_600_000
 
 /**
  * Makes a dom0 for tests and demonstrations: no root, no Xen, no SAN, and 40 s of waiting cost nothing. It answers the
@@ -113,104 +88,60 @@ const BOOTED_MS = 3_600_000
  * ```
  */
 export function createSimulatedDom0(options: SimulationOptions = {}): SimulatedDom0 {
-  const tree = createTree()
   const scheduler = createScheduler(options.policy)
   const array = createArray(options.portals ?? PORTALS)
-  const kernel = createKernel(tree, array, scheduler)
-  const udev = createUdev(tree, kernel, scheduler)
-  const settings = { findMultipaths: 'off', hasFriendlyNames: false, ...options.multipath } as const
-  const multipathd = createMultipathd(tree, kernel, udev, scheduler, settings)
-  const records = createRecords(tree)
-  const iscsid = createIscsid(kernel, array, scheduler)
-  Object.assign(iscsid.timing, options.timing)
-  const xenstore: XenstoreModel = { values: new Map([['/local/domain/0/name', 'Domain-0']]), isRunning: true }
-  const flock = createFlockProgram(scheduler)
-  const programs: Readonly<Record<string, Program>> = {
-    iscsiadm: createIscsiadmProgram({ tree, array, kernel, records, iscsid, scheduler }),
-    multipathd: createMultipathdProgram(multipathd, scheduler),
-    multipath: createMultipathProgram(multipathd, kernel, scheduler),
-    flock,
-    ...createXenstorePrograms(xenstore, scheduler),
-  }
-  for (const folder of ['/run/lock', '/etc/multipath', '/sys/block', '/dev/mapper']) {
-    tree.makeDirectory(folder)
-  }
-  tree.put(
-    '/proc/uptime',
-    attribute(() => `${((scheduler.now() + BOOTED_MS) / 1000).toFixed(2)} 0.00\n`)
-  )
-  tree.put('/proc/swaps', textFile('Filename\tType\tSize\tUsed\tPriority\n'))
   for (const volume of options.volumes ?? []) array.addVolume(volume)
   for (const target of options.targets ?? []) array.addTarget(target)
   const { portals = {}, stopped = [] } = options.faults ?? {}
   for (const [portal, state] of Object.entries(portals)) array.setPortalState(portal, state)
-  if (stopped.includes('iscsid')) iscsid.stop()
-  if (stopped.includes('multipathd')) multipathd.stop()
-
+  const parts: MachineParts = {
+    tree: createTree(),
+    scheduler,
+    array,
+    settings: { findMultipaths: 'off', hasFriendlyNames: false, ...options.multipath },
+    timing: options.timing ?? {},
+  }
   const started: string[] = []
-  let nextPid = FIRST_PID
-  const startUser = (): SimulatedUser => {
-    const process = createProcess(nextPid++, scheduler, (pid, descriptor) => flock.release(pid, descriptor))
-    const folder = `/proc/${process.pid}`
-    tree.put(`${folder}/stat`, textFile(`${process.pid} (node) S 1${' 0'.repeat(17)} ${scheduler.now()} 0\n`))
-    tree.put(`${folder}/mountinfo`, textFile(''))
-    const files = createFiles(tree, process)
-    const listen = (): ((line: string) => string) | undefined =>
-      multipathd.isRunning() ? line => multipathd.ask(line) : undefined
-    const executor = createMultipathdSocket(createExecutor(programs, process, started), {
-      paths: [SOCKET],
-      connect: () => createConnection(process, scheduler, listen),
-    })
-    return {
-      pid: process.pid,
-      host: {
-        executor,
-        files,
-        clock: process.clock,
-        locks: queued(createFlock({ executor, files }), process.clock),
-      },
-      kill: () => {
-        process.kill()
-        tree.remove(folder)
-      },
+  const start = (number: number) => {
+    const machine = bootMachine(parts, number)
+    const users: SimulatedUser[] = []
+    const addUser = (): SimulatedUser => {
+      const user = startUser(machine, FIRST_PID + users.length, started)
+      users.push(user)
+      return user
     }
+    return { ...machine, number, users, addUser, deviceUsers: createDeviceUsers(machine), host: addUser().host }
   }
-  const daemon = (model: { isRunning(): boolean; start(): void; stop(): void }): SimulatedDaemon => ({
-    isRunning: () => model.isRunning(),
-    start: async () => model.start(),
-    stop: async () => model.stop(),
+  let machine = start(1)
+  const daemon = (name: keyof Machine['daemons']): SimulatedDaemon => ({
+    isRunning: () => machine.daemons[name].isRunning(),
+    start: async () => machine.daemons[name].start(),
+    stop: async () => machine.daemons[name].stop(),
   })
-  const deviceAt = (path: string) => {
-    const node = tree.find(path)
-    if (node?.kind !== 'device') throw new Error(`${path} is no device`)
-    return node
-  }
-  const readNow = (): HostState => readState({ tree, kernel, multipathd, xenstore })
+  for (const name of stopped) machine.daemons[name].stop()
   return {
-    host: startUser().host,
-    san: createSan(array),
-    daemons: { iscsid: daemon(iscsid), multipathd: daemon(multipathd) },
-    started,
-    state: readNow,
-    leftovers: () => leftovers(readNow()),
-    startUser,
-    openDevice: (path, pid = FIRST_PID - 1) => {
-      const { major, minor } = deviceAt(path)
-      const device = [...kernel.disks.values(), ...kernel.maps.values()].find(
-        each => each.major === major && each.minor === minor
-      )
-      if (device !== undefined) device.openCount++
-      const link = `/proc/${pid}/fd/${nextPid}`
-      tree.put(link, { kind: 'link', target: path })
-      tree.put(`/proc/${pid}/comm`, textFile('holder\n'))
-      return {
-        close: () => {
-          if (device !== undefined) device.openCount--
-          tree.remove(link)
-        },
-      }
+    get host() {
+      return machine.host
     },
-    readDevice: async (path, offset, length) => await deviceAt(path).read(offset, length),
-    writeDevice: async (path, offset, data) => await deviceAt(path).write(offset, data),
+    san: createSan(array),
+    daemons: { iscsid: daemon('iscsid'), multipathd: daemon('multipathd'), xenstored: daemon('xenstored') },
+    get xen() {
+      return machine.xen
+    },
+    started,
+    state: () => readState(machine),
+    leftovers: () => leftovers(readState(machine)),
+    startUser: () => machine.addUser(),
+    reboot: async () => {
+      for (const user of machine.users) user.kill()
+      machine.end()
+      machine = start(machine.number + 1)
+    },
+    openDevice: (...args) => machine.deviceUsers.openDevice(...args),
+    mount: (...args) => machine.deviceUsers.mount(...args),
+    swapOn: (...args) => machine.deviceUsers.swapOn(...args),
+    stackDevice: (...args) => machine.deviceUsers.stackDevice(...args),
+    readDevice: async (...args) => await machine.deviceUsers.readDevice(...args),
+    writeDevice: async (...args) => await machine.deviceUsers.writeDevice(...args),
   }
 }

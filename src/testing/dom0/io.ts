@@ -6,9 +6,36 @@ import { fileError, type TreeDevice } from './tree.ts'
 interface IoParts {
   readonly array: StorageArray
   readonly scheduler: Scheduler
+  readonly ioQueue: IoQueue
+}
+
+/** Where I/O waits that nothing but a change from outside can bring on. */
+export interface IoQueue {
+  wait(): Promise<void>
+  wake(): void
 }
 
 const LOOK_MS = 1000
+
+export function createIoQueue(scheduler: Scheduler): IoQueue {
+  const waiting = new Set<() => void>()
+  return {
+    wait: async () => {
+      await new Promise<void>(resolve => {
+        const wake = (): void => {
+          waiting.delete(wake)
+          resolve()
+        }
+        waiting.add(wake)
+        // In the background: it must not make time pass for ever.
+        scheduler.after(LOOK_MS, wake)
+      })
+    },
+    wake: () => {
+      for (const wake of waiting) wake()
+    },
+  }
+}
 
 /** What the array has behind a device now, whatever it had at the last inquiry. */
 export function volumeBehind(array: StorageArray, { session, lun }: ScsiDevice): Volume | undefined {
@@ -16,34 +43,61 @@ export function volumeBehind(array: StorageArray, { session, lun }: ScsiDevice):
 }
 
 /** Whether I/O through this disk can succeed now. */
-export function isUsable(array: StorageArray, { scsi }: BlockDevice): boolean {
-  if (scsi === undefined || scsi.session.state !== 'LOGGED_IN') return false
-  return array.isReachable(scsi.session.iqn, scsi.session.portal) && volumeBehind(array, scsi) !== undefined
+export function isUsable(array: StorageArray, disk: BlockDevice): boolean {
+  return disk.scsi?.session.state === 'LOGGED_IN' && canReturn(array, disk)
 }
 
-/** The node of a disk or of a map: I/O takes any path that works. */
+/** The node of a disk or of a map: I/O takes any path that works, and has the device open until it ends. */
 export function deviceNode(parts: IoParts, path: string, device: BlockDevice): TreeDevice {
-  const volume = async (): Promise<Volume> => await findVolume(parts, path, device)
+  const onVolume = async <T>(act: (volume: Volume) => T): Promise<T> => {
+    device.openCount++
+    try {
+      return act(await findVolume(parts, path, device))
+    } finally {
+      device.openCount--
+    }
+  }
   return {
     kind: 'device',
     major: device.major,
     minor: device.minor,
-    read: async (offset, length) => readVolume(await volume(), offset, length),
-    write: async (offset, data) => writeVolume(await volume(), offset, data),
-    sync: async () => {
-      await volume()
-    },
+    read: async (offset, length) => await onVolume(volume => readVolume(volume, offset, length)),
+    write: async (offset, data) => await onVolume(volume => writeVolume(volume, offset, data)),
+    sync: async () => await onVolume(() => {}),
   }
 }
 
-// While a path may come back the kernel keeps I/O waiting.
-async function findVolume({ array, scheduler }: IoParts, path: string, device: BlockDevice): Promise<Volume> {
+// While a path may come back the kernel keeps I/O waiting, and as long as it takes if a map queues.
+async function findVolume({ array, scheduler, ioQueue }: IoParts, path: string, device: BlockDevice): Promise<Volume> {
   for (;;) {
-    const disks = device.dm === undefined ? [device] : [...device.slaves]
+    const disks = disksBelow(device)
     const scsi = disks.find(disk => isUsable(array, disk))?.scsi
     const volume = scsi === undefined ? undefined : volumeBehind(array, scsi)
     if (volume !== undefined) return volume
-    if (disks.every(disk => disk.scsi === undefined || disk.scsi.session.state === 'FREE')) throw fileError('EIO', path)
-    await scheduler.sleep(LOOK_MS)
+    const isLost = disks.every(disk => isFailing(array, disk))
+    if (isLost && !isQueueing(device)) throw fileError('EIO', path)
+    if (isLost && !disks.some(disk => canReturn(array, disk))) await ioQueue.wait()
+    else await scheduler.sleep(LOOK_MS)
   }
+}
+
+/** Whether it answers I/O with an error: its session was given up, or the target knows no such LUN. */
+function isFailing(array: StorageArray, { scsi }: BlockDevice): boolean {
+  if (scsi === undefined || scsi.session.state === 'FREE') return true
+  const isHeard = scsi.session.state === 'LOGGED_IN' && array.isReachable(scsi.session.iqn, scsi.session.portal)
+  return isHeard && volumeBehind(array, scsi) === undefined
+}
+
+/** Whether its session, if it were up, would reach a volume. */
+function canReturn(array: StorageArray, { scsi }: BlockDevice): boolean {
+  if (scsi === undefined) return false
+  return array.isReachable(scsi.session.iqn, scsi.session.portal) && volumeBehind(array, scsi) !== undefined
+}
+
+function isQueueing({ dm, slaves }: BlockDevice): boolean {
+  return dm?.isQueueing === true || [...slaves].some(isQueueing)
+}
+
+function disksBelow(device: BlockDevice): readonly BlockDevice[] {
+  return device.dm === undefined ? [device] : [...device.slaves].flatMap(disksBelow)
 }

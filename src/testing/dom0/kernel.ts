@@ -1,5 +1,5 @@
 import type { BlockDevice, Session, SessionSpec } from './devices.ts'
-import { isUsable } from './io.ts'
+import { createIoQueue, isUsable } from './io.ts'
 import { createDeviceMapper, type DeviceMapper } from './maps.ts'
 import type { StorageArray } from './san.ts'
 import type { Scheduler } from './scheduler.ts'
@@ -30,6 +30,14 @@ export interface Kernel extends DeviceMapper {
   listen(listener: KernelListener): void
 }
 
+/** The device of a number, if it is there. */
+export function findDevice(
+  { disks, maps }: Pick<Kernel, 'disks' | 'maps'>,
+  { major, minor }: { readonly major: number; readonly minor: number }
+): BlockDevice | undefined {
+  return [...disks.values(), ...maps.values()].find(each => each.major === major && each.minor === minor)
+}
+
 /** Debian's noop_out_interval and noop_out_timeout together; a reset is noticed at once. */
 const NOOP_MS = 10_000
 const SECOND_MS = 1000
@@ -46,7 +54,9 @@ export function createKernel(tree: Tree, array: StorageArray, scheduler: Schedul
   const tell = (what: keyof KernelListener) => (device: BlockDevice) => {
     for (const listener of listeners) listener[what](device)
   }
-  const parts = { tree, array, scheduler, added: tell('added'), removed: tell('removed') }
+  const ioQueue = createIoQueue(scheduler)
+  array.onChange(() => ioQueue.wake())
+  const parts = { tree, array, scheduler, ioQueue, added: tell('added'), removed: tell('removed') }
   const scsi = createScsiLayer(parts)
   const mapper = createDeviceMapper(parts)
   const tellPaths = ({ devices }: Session): void => {

@@ -11,6 +11,8 @@ export interface DeviceMapper {
   /** Takes the size of its smallest disk. */
   resizeMap(map: BlockDevice): void
   removeMap(map: BlockDevice): void
+  /** Whether I/O waits while no disk below works. */
+  setQueueing(map: BlockDevice, isQueueing: boolean): void
 }
 
 const DM_MAJOR = 253
@@ -35,7 +37,7 @@ export function createDeviceMapper(parts: BlockLayerParts): DeviceMapper {
         slaves: new Set(),
         openCount: 0,
         scsi: undefined,
-        dm: { name, uuid },
+        dm: { name, uuid, isQueueing: false },
       }
       maps.set(map.name, map)
       publishBlock(tree, map, `/sys/devices/virtual/block/${map.name}`)
@@ -47,9 +49,14 @@ export function createDeviceMapper(parts: BlockLayerParts): DeviceMapper {
     loadMap: (map, disks) => {
       for (const disk of map.slaves) if (!disks.includes(disk)) unstack(tree, map, disk)
       for (const disk of disks) if (!map.slaves.has(disk)) stack(tree, map, disk)
+      parts.ioQueue.wake()
     },
     resizeMap: map => {
       if (map.slaves.size > 0) map.sizeBytes = Math.min(...[...map.slaves].map(({ sizeBytes }) => sizeBytes))
+    },
+    setQueueing: ({ dm }, isQueueing) => {
+      if (dm !== undefined) dm.isQueueing = isQueueing
+      parts.ioQueue.wake()
     },
     removeMap: map => {
       for (const disk of map.slaves) unstack(tree, map, disk)

@@ -22,6 +22,7 @@ export interface MultipathdActions {
   /** False when the map is in use, undefined when there is none. */
   readonly removeMap: (name: string) => boolean | undefined
   readonly resizeMap: (name: string) => void
+  readonly setQueueing: (name: string, queueing: 'disabled' | 'configured') => void
 }
 
 type Order = readonly [pattern: RegExp, answer: (actions: MultipathdActions, word: string) => string]
@@ -53,7 +54,8 @@ const ORDERS: readonly Order[] = [
         return OK
       }),
   ],
-  [/^(?:disablequeueing|restorequeueing) map (\S+)$/, (actions, name) => onMap(actions, name, () => OK)],
+  [/^disablequeueing map (\S+)$/, (actions, name) => setQueueing(actions, name, 'disabled')],
+  [/^restorequeueing map (\S+)$/, (actions, name) => setQueueing(actions, name, 'configured')],
 ]
 
 /** The answer on multipathd's socket to one line; what it does not understand it answers with `fail`. */
@@ -70,6 +72,13 @@ export function answerOrder(text: string, actions: MultipathdActions): string {
 function onMap({ maps }: MultipathdActions, name: string, act: (map: MapView) => string): string {
   const map = maps().find(each => each.name === name || each.wwid === name)
   return map === undefined ? NOT_FOUND : act(map)
+}
+
+function setQueueing(actions: MultipathdActions, name: string, queueing: 'disabled' | 'configured'): string {
+  return onMap(actions, name, () => {
+    actions.setQueueing(name, queueing)
+    return OK
+  })
 }
 
 // Since 0.9.8 the daemon puts "fail" in front of the reason.

@@ -4,6 +4,8 @@ export interface MultipathSettings {
   readonly findMultipaths: 'off' | 'strict'
   /** Default false: maps are named by their WWID. */
   readonly hasFriendlyNames: boolean
+  /** What becomes of I/O while no path works. Not set by default, which is as `fail`. */
+  readonly noPathRetry?: 'queue' | 'fail'
 }
 
 /** A path as multipathd tells of it. */
@@ -26,6 +28,9 @@ export interface MapView {
   readonly wwid: string
   readonly dm: string
   readonly faults: number
+  readonly noPathRetry: MultipathSettings['noPathRetry'] | undefined
+  /** Whether the kernel has been told to queue. */
+  readonly isQueueing: boolean
   readonly paths: readonly PathView[]
 }
 
@@ -59,18 +64,21 @@ export function formatMap(map: MapView): string {
   return `{\n   "major_version": 0,\n   "minor_version": 1,\n   "map":${mapBody(map)}\n}\n`
 }
 
-function mapBody({ name, wwid, dm, faults, paths }: MapView): string {
+// libmultipath/print.c, snprint_queueing()
+const QUEUEING = { queue: 'on', fail: 'off', unset: '-' }
+
+function mapBody({ name, wwid, dm, faults, paths, noPathRetry, isQueueing }: MapView): string {
   const [first] = paths
   const fields: readonly (readonly [string, string | number])[] = [
     ['name', name],
     ['uuid', wwid],
     ['sysfs', dm],
     ['failback', 'manual'],
-    ['queueing', '-'],
+    ['queueing', QUEUEING[noPathRetry ?? 'unset']],
     ['paths', paths.filter(({ isUp }) => isUp).length],
     ['write_prot', 'rw'],
     ['dm_st', 'active'],
-    ['features', '0'],
+    ['features', isQueueing ? '1 queue_if_no_path' : '0'],
     ['hwhandler', '1 alua'],
     ['action', 'create'],
     ['path_faults', faults],
@@ -122,10 +130,11 @@ function pathBody({ disk, number, isUp, deviceState, target, initiator, hctl }: 
 }
 
 /** `show config local`, as far as this library reads it. */
-export function formatConfig({ findMultipaths, hasFriendlyNames }: MultipathSettings): string {
+export function formatConfig({ findMultipaths, hasFriendlyNames, noPathRetry }: MultipathSettings): string {
+  const retry = noPathRetry === undefined ? '' : `\n\tno_path_retry "${noPathRetry}"`
   return `defaults {
 	find_multipaths "${findMultipaths}"
-	user_friendly_names "${hasFriendlyNames ? 'yes' : 'no'}"
+	user_friendly_names "${hasFriendlyNames ? 'yes' : 'no'}"${retry}
 }
 blacklist {
 	devnode "^(vd|loop)"

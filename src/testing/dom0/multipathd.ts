@@ -35,6 +35,7 @@ interface MultipathMap {
   /** Disks that came while udev had not yet seen the map. */
   readonly waiting: Path[]
   faults: number
+  noPathRetry: MultipathSettings['noPathRetry'] | undefined
 }
 
 const CHECK_MS = 2000
@@ -61,10 +62,15 @@ export function createMultipathd(
       map.paths.map(({ disk }) => disk)
     )
   }
+  const setQueueing = (map: MultipathMap, noPathRetry: MultipathSettings['noPathRetry']): void => {
+    map.noPathRetry = noPathRetry
+    kernel.setQueueing(map.device, noPathRetry === 'queue')
+  }
   const makeMap = (path: Path): void => {
     const name = settings.hasFriendlyNames ? `mpath${String.fromCodePoint(0x61 + nextAlias++)}` : path.wwid
     const device = kernel.createMap(name, `mpath-${path.wwid}`, [path.disk])
-    path.map = { wwid: path.wwid, name, device, paths: [path], waiting: [], faults: 0 }
+    path.map = { wwid: path.wwid, name, device, paths: [path], waiting: [], faults: 0, noPathRetry: undefined }
+    setQueueing(path.map, settings.noPathRetry)
     maps.set(path.wwid, path.map)
     wwids.addWwid(path.wwid)
   }
@@ -86,11 +92,9 @@ export function createMultipathd(
     maps.delete(map.wwid)
     for (const path of [...map.paths, ...map.waiting]) path.map = undefined
   }
-  const isBusy = ({ device }: MultipathMap): boolean => device.openCount > 0 || device.holders.size > 0
   const removeMap = (map: MultipathMap): boolean => {
-    if (isBusy(map)) return false
+    if (!flushMap(kernel, map.device)) return false
     dropMap(map)
-    kernel.removeMap(map.device)
     return true
   }
   const forget = (disk: BlockDevice): void => {
@@ -128,7 +132,7 @@ export function createMultipathd(
   const start = (): void => {
     if (isRunning) return
     isRunning = true
-    for (const device of kernel.maps.values()) adopt(device)
+    for (const device of kernel.maps.values()) if (isMultipath(device)) adopt(device)
     for (const disk of kernel.disks.values()) addPath(disk)
   }
   const adopt = (device: BlockDevice): void => {
@@ -140,7 +144,9 @@ export function createMultipathd(
       paths: [],
       waiting: [],
       faults: 0,
+      noPathRetry: undefined,
     }
+    setQueueing(map, settings.noPathRetry)
     maps.set(wwid, map)
     for (const disk of device.slaves) {
       const path: Path = { disk, wwid, map, isUp: kernel.isUsable(disk) }
@@ -155,6 +161,8 @@ export function createMultipathd(
     start,
     stop: () => {
       isRunning = false
+      // Its queue_without_daemon is "no".
+      for (const { device } of maps.values()) kernel.setQueueing(device, false)
       paths.clear()
       maps.clear()
     },
@@ -186,19 +194,38 @@ export function createMultipathd(
           const map = find(name)
           if (map !== undefined) kernel.resizeMap(map.device)
         },
+        setQueueing: (name, queueing) => {
+          const map = find(name)
+          if (map !== undefined) setQueueing(map, queueing === 'disabled' ? 'fail' : settings.noPathRetry)
+        },
       }),
     view: () => [...maps.values()].map(viewMap),
     flush: name => {
-      const device = [...kernel.maps.values()].find(each => each.dm?.name === name || each.dm?.uuid === `mpath-${name}`)
+      const device = [...kernel.maps.values()].find(
+        each => isMultipath(each) && (each.dm?.name === name || each.dm?.uuid === `mpath-${name}`)
+      )
       if (device === undefined) return 'absent'
       const map = find(name)
-      if (device.openCount > 0 || device.holders.size > 0) return 'busy'
+      if (!flushMap(kernel, device)) return 'busy'
       if (map !== undefined) dropMap(map)
-      kernel.removeMap(device)
       return 'flushed'
     },
     ...wwids,
   }
+}
+
+function isMultipath({ dm }: BlockDevice): boolean {
+  return dm?.uuid.startsWith('mpath-') === true
+}
+
+/** Removes a map, and first the partitions on it, unless somebody uses one of them. */
+function flushMap(kernel: Kernel, map: BlockDevice): boolean {
+  const partitions = [...map.holders].filter(({ dm }) => dm !== undefined && /^part\d+-mpath-/.test(dm.uuid))
+  const isOpen = [map, ...partitions].some(({ openCount }) => openCount > 0)
+  const isBelow = map.holders.size > partitions.length || partitions.some(({ holders }) => holders.size > 0)
+  if (isOpen || isBelow) return false
+  for (const device of [...partitions, map]) kernel.removeMap(device)
+  return true
 }
 
 function viewPath(path: Path): PathView {
@@ -216,6 +243,7 @@ function viewPath(path: Path): PathView {
   }
 }
 
-function viewMap({ name, wwid, device, faults, paths }: MultipathMap): MapView {
-  return { name, wwid, dm: device.name, faults, paths: paths.map(viewPath) }
+function viewMap({ name, wwid, device, faults, paths, noPathRetry }: MultipathMap): MapView {
+  const isQueueing = device.dm?.isQueueing === true
+  return { name, wwid, dm: device.name, faults, paths: paths.map(viewPath), noPathRetry, isQueueing }
 }

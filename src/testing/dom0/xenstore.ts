@@ -3,8 +3,46 @@ import type { Scheduler } from './scheduler.ts'
 
 /** xenstored and its database. */
 export interface XenstoreModel {
-  readonly values: Map<string, string>
+  readonly values: ReadonlyMap<string, string>
   isRunning: boolean
+  /** Writes all, with their parents, and then tells who watches. */
+  write(entries: Readonly<Record<string, string>>): void
+  /** Removes a node with all below it. */
+  remove(path: string): void
+  /** Hears of every path that was written or removed. */
+  watch(listener: (path: string) => void): void
+}
+
+export function createXenstoreModel(): XenstoreModel {
+  const values = new Map([['/local/domain/0/name', 'Domain-0']])
+  const listeners: ((path: string) => void)[] = []
+  const tell = (path: string): void => {
+    for (const listener of listeners) listener(path)
+  }
+  const makeParents = (path: string): void => {
+    for (let at = path.lastIndexOf('/'); at > 0; at = path.lastIndexOf('/', at - 1)) {
+      const parent = path.slice(0, at)
+      if (!values.has(parent)) values.set(parent, '')
+    }
+  }
+  return {
+    values,
+    isRunning: true,
+    write: entries => {
+      for (const [path, value] of Object.entries(entries)) {
+        values.set(path, value)
+        makeParents(path)
+      }
+      for (const path of Object.keys(entries)) tell(path)
+    },
+    remove: path => {
+      for (const key of values.keys()) if (key === path || key.startsWith(`${path}/`)) values.delete(key)
+      tell(path)
+    },
+    watch: listener => {
+      listeners.push(listener)
+    },
+  }
 }
 
 const WORK_MS = 5
@@ -22,12 +60,6 @@ export function createXenstorePrograms(model: XenstoreModel, scheduler: Schedule
       return act(args.filter(word => word !== '--'))
     },
   })
-  const makeParents = (path: string): void => {
-    for (let at = path.lastIndexOf('/'); at > 0; at = path.lastIndexOf('/', at - 1)) {
-      const parent = path.slice(0, at)
-      if (!values.has(parent)) values.set(parent, '')
-    }
-  }
   return {
     'xenstore-read': program('read', ([path = '']) => {
       const value = values.get(full(path))
@@ -42,11 +74,9 @@ export function createXenstorePrograms(model: XenstoreModel, scheduler: Schedule
       return answer([...names].map(name => `${name}\n`).join(''))
     }),
     'xenstore-write': program('write', args => {
-      for (let n = 0; n < args.length; n += 2) {
-        const path = full(args[n] ?? '')
-        values.set(path, unescapeText(args[n + 1] ?? ''))
-        makeParents(path)
-      }
+      const entries: Record<string, string> = {}
+      for (let n = 0; n < args.length; n += 2) entries[full(args[n] ?? '')] = unescapeText(args[n + 1] ?? '')
+      model.write(entries)
       return answer('')
     }),
     'xenstore-rm': program('rm', ([path = '']) => {
@@ -54,7 +84,7 @@ export function createXenstorePrograms(model: XenstoreModel, scheduler: Schedule
       const parent = place.slice(0, place.lastIndexOf('/'))
       if (!exists(place) && !exists(parent) && parent !== '')
         return failed(1, `xenstore-rm: could not remove path ${path}\n`)
-      for (const key of [place, ...below(place)]) values.delete(key)
+      model.remove(place)
       return answer('')
     }),
     'xenstore-exists': program('exists', ([path = '']) => answer('', exists(full(path)) ? 0 : 1)),

@@ -1,0 +1,132 @@
+import type { BlockDevice } from './devices.ts'
+import { findDevice } from './kernel.ts'
+import type { Machine } from './machine.ts'
+import type { TreeDevice } from './tree.ts'
+
+/** A device that is open. */
+export interface OpenDevice {
+  close(): void
+}
+
+/** A mounted device. */
+export interface MountedDevice {
+  unmount(): void
+}
+
+/** A device that is swapped to. */
+export interface SwapDevice {
+  swapOff(): void
+}
+
+/** What lies on the lower device, and what it is called. */
+export interface StackedDeviceSpec {
+  /** Path of the lower device's node. */
+  readonly on: string
+  /** Below /dev/mapper. */
+  readonly name: string
+  /** Tells what made it: `LVM-…`, `CRYPT-LUKS2-…`, `part1-mpath-…`. */
+  readonly uuid: string
+}
+
+/** A device-mapper device on another device. */
+export interface StackedDevice {
+  /** `dm-1` */
+  readonly name: string
+  /** `/dev/mapper/vg-lv` */
+  readonly path: string
+  /** @throws while it is in use itself */
+  remove(): void
+}
+
+/** Whoever keeps a device of the simulated host from going away. */
+export interface DeviceUsers {
+  /** Opens a device node, so that it is in use; by the process `pid`, which shows as `command` unless it is there already. */
+  openDevice(path: string, pid?: number, command?: string): OpenDevice
+  /** Shows in every process's `mountinfo`. */
+  mount(path: string, mountPoint: string): MountedDevice
+  swapOn(path: string): SwapDevice
+  /** Makes a device-mapper device, such as LVM's, dm-crypt's or a partition's, on another one. */
+  stackDevice(spec: StackedDeviceSpec): StackedDevice
+  /** Reads from a device node as a guest would. */
+  readDevice(path: string, offset: number, length: number): Promise<Uint8Array>
+  /** Has the device open until it ends: for ever, on a map that queues and has no path. */
+  writeDevice(path: string, offset: number, data: Uint8Array): Promise<void>
+}
+
+const OTHER_PID = 999
+
+export function createDeviceUsers({ tree, kernel, proc }: Machine): DeviceUsers {
+  const nodeAt = (path: string): TreeDevice => {
+    const node = tree.find(path)
+    if (node?.kind !== 'device') throw new Error(`${path} is no device`)
+    return node
+  }
+  const deviceAt = (path: string): BlockDevice => {
+    const device = findDevice(kernel, nodeAt(path))
+    if (device === undefined) throw new Error(`${path} is the node of a device that is gone`)
+    return device
+  }
+  const open = (path: string): { readonly device: BlockDevice; readonly close: () => void } => {
+    const device = deviceAt(path)
+    device.openCount++
+    return { device, close: once(() => device.openCount--) }
+  }
+  return {
+    openDevice: (path, pid = OTHER_PID, command = 'holder') => {
+      const { close } = open(path)
+      proc.addProcess(pid, [command])
+      const closeFile = proc.openFile(pid, path)
+      return {
+        close: () => {
+          close()
+          closeFile()
+        },
+      }
+    },
+    mount: (path, mountPoint) => {
+      const { device, close } = open(path)
+      const mount = { device, source: path, mountPoint }
+      proc.mounts.add(mount)
+      return {
+        unmount: () => {
+          close()
+          proc.mounts.delete(mount)
+        },
+      }
+    },
+    swapOn: path => {
+      const { device, close } = open(path)
+      proc.swaps.add(device)
+      return {
+        swapOff: () => {
+          close()
+          proc.swaps.delete(device)
+        },
+      }
+    },
+    stackDevice: ({ on, name, uuid }) => {
+      const path = `/dev/mapper/${name}`
+      if (tree.find(path) !== undefined) throw new Error(`there is a device ${path} already`)
+      const device = kernel.createMap(name, uuid, [deviceAt(on)])
+      return {
+        name: device.name,
+        path,
+        remove: () => {
+          if (kernel.maps.get(device.name) !== device) return
+          if (device.openCount > 0 || device.holders.size > 0) throw new Error(`${path} is in use`)
+          kernel.removeMap(device)
+        },
+      }
+    },
+    readDevice: async (path, offset, length) => await nodeAt(path).read(offset, length),
+    writeDevice: async (path, offset, data) => await nodeAt(path).write(offset, data),
+  }
+}
+
+function once(act: () => void): () => void {
+  let isDone = false
+  return () => {
+    if (!isDone) act()
+    isDone = true
+  }
+}
