@@ -7,6 +7,7 @@ import { createFiles } from './files.ts'
 import { createIscsiadmProgram } from './iscsiadm.ts'
 import { createIscsid, type LoginTiming } from './iscsid.ts'
 import { createKernel } from './kernel.ts'
+import { plantMachine } from './machine.ts'
 import { createMultipathd } from './multipathd.ts'
 import { createConnection } from './multipathd-connection.ts'
 import type { MultipathSettings } from './multipathd-output.ts'
@@ -139,7 +140,7 @@ export function createSimulatedDom0(options: SimulationOptions = {}): SimulatedD
     '/proc/uptime',
     attribute(() => `${((scheduler.now() + BOOTED_MS) / 1000).toFixed(2)} 0.00\n`)
   )
-  tree.put('/proc/swaps', textFile('Filename\tType\tSize\tUsed\tPriority\n'))
+  plantMachine(tree, iscsid)
   for (const volume of options.volumes ?? []) array.addVolume(volume)
   for (const target of options.targets ?? []) array.addTarget(target)
   const { portals = {}, stopped = [] } = options.faults ?? {}
