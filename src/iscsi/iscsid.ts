@@ -16,6 +16,6 @@ export async function isIscsidListening(files: Pick<Files, 'read'>): Promise<boo
   return sockets.some(line => {
     const fields = line.trim().split(/\s+/)
     const isListening = (Number.parseInt(fields[FLAGS] ?? '', 16) & LISTENS) !== 0
-    return isListening && fields[PATH]?.replace(/@+$/, '') === SOCKET
+    return isListening && fields[PATH]?.replace(/(?<!@)@+$/, '') === SOCKET
   })
 }
