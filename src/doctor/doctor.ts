@@ -58,22 +58,18 @@ export async function doctor({
 
 async function examine(host: Host, signal: AbortSignal): Promise<readonly Finding[]> {
   const facts = gatherFacts(host, signal)
-  const looks = Object.entries(CHECKS) as readonly (readonly [CheckName, Check])[]
-  const found = looks.map(async ([check, look]): Promise<readonly Finding[]> => {
-    const seen = await untilStopped(look(facts), signal).catch((problem: unknown) => [unseen(problem)])
-    return seen.map(observation => ({ check, ...observation }))
-  })
-  return (await Promise.all(found)).flat()
-}
-
-/** Files take no signal: one on a file system that hangs must not hold up all others. */
-async function untilStopped<T>(look: Promise<T>, signal: AbortSignal): Promise<T> {
   const over = new AbortController()
+  // Files take no signal: one on a file system that hangs must not hold up all others.
   const stopped = new Promise<never>((_, reject) => {
     signal.addEventListener('abort', () => reject(signal.reason as Error), { once: true, signal: over.signal })
   })
+  const looks = Object.entries(CHECKS) as readonly (readonly [CheckName, Check])[]
+  const found = looks.map(async ([check, look]): Promise<readonly Finding[]> => {
+    const seen = await Promise.race([look(facts), stopped]).catch((problem: unknown) => [unseen(problem)])
+    return seen.map(observation => ({ check, ...observation }))
+  })
   try {
-    return await Promise.race([look, stopped])
+    return (await Promise.all(found)).flat()
   } finally {
     over.abort()
   }

@@ -7,20 +7,17 @@ export interface LvmDevices {
   readonly scanLvs?: boolean
 }
 
-// Texts (double quotes know \, single quotes nothing), comments, punctuation, words. Anything else is passed over.
-const TOKEN = /"((?:\\.|[^"\\])*)"|'([^']*)'|#.*|([{}[\]=])|([^\s{}[\]=#"',]+)/g
-
-interface Token {
-  readonly kind: 'text' | 'mark' | 'word'
-  readonly text: string
-}
+// Texts (double quotes know \, single quotes nothing; one that is not closed ends with the file), comments, punctuation,
+// words. Anything else is passed over.
+const TOKEN = /"(?:\\[^]?|[^"\\])*"?|'[^']*'?|#.*|[{}[\]=]|[^\s{}[\]=#"',]+/g
+const MARKS = '{}[]='
 
 /**
  * Reads the few settings of the section `devices` that matter here, from any text; the form is lvm.conf(5),
  * "SYNTAX". Settings may also be named with their section: `devices/filter`.
  */
 export function parseLvmDevices(conf: string): LvmDevices {
-  const settings = readSettings(tokensOf(conf))
+  const settings = readSettings(conf)
   const flag = (name: string): boolean | undefined => {
     const value = settings.get(`devices/${name}`)?.[0]
     return value === undefined ? undefined : value === '1'
@@ -34,43 +31,39 @@ export function parseLvmDevices(conf: string): LvmDevices {
   return Object.fromEntries(Object.entries(found).filter(([, value]) => value !== undefined))
 }
 
-function tokensOf(conf: string): readonly Token[] {
-  return [...conf.matchAll(TOKEN)].flatMap(([, double, single, mark, word]): readonly Token[] => {
-    if (double !== undefined) return [{ kind: 'text', text: double.replaceAll(/\\(.)/g, '$1') }]
-    if (single !== undefined) return [{ kind: 'text', text: single }]
-    if (mark !== undefined) return [{ kind: 'mark', text: mark }]
-    return word === undefined ? [] : [{ kind: 'word', text: word }]
-  })
-}
-
-/** Full names of settings, and their values; the last one counts. */
-function readSettings(tokens: readonly Token[]): ReadonlyMap<string, readonly string[]> {
+/** Full names of settings no deeper than one section, and their values; the last one counts. */
+function readSettings(conf: string): ReadonlyMap<string, readonly string[]> {
   const settings = new Map<string, readonly string[]>()
   const sections: string[] = []
-  for (let at = 0; at < tokens.length; at++) {
-    const [token, next] = [tokens[at], tokens[at + 1]]
-    if (isMark(token, '}')) sections.pop()
-    else if (token?.kind === 'word' && isMark(next, '{')) {
-      sections.push(token.text)
-      at++
-    } else if (token?.kind === 'word' && isMark(next, '=')) {
-      const end = isMark(tokens[at + 2], '[') ? closing(tokens, at + 2) : at + 2
-      const values = tokens.slice(at + 2, end + 1).filter(({ kind }) => kind !== 'mark')
-      settings.set(
-        [...sections, token.text].join('/'),
-        values.map(({ text }) => text)
-      )
-      at = end
+  let word = ''
+  let name: string | undefined // what a value is awaited for
+  let list: string[] | undefined
+  const set = (values: readonly string[]): void => {
+    if (name !== undefined) settings.set(name, values)
+    name = undefined
+    list = undefined
+  }
+  for (const [token] of conf.matchAll(TOKEN)) {
+    const isMark = MARKS.includes(token)
+    if (token.startsWith('#')) continue
+    if (list !== undefined) {
+      if (token === ']') set(list)
+      else if (!isMark) list.push(unquote(token))
+    } else if (name !== undefined && !isMark) set([unquote(token)])
+    else if (name !== undefined && token === '[') list = []
+    else if (token === '=') name = sections.length > 1 ? '' : [...sections, word].join('/')
+    else {
+      name = undefined
+      if (token === '{') sections.push(word)
+      else if (token === '}') sections.pop()
+      else word = token
     }
   }
   return settings
 }
 
-function isMark(token: Token | undefined, text: string): boolean {
-  return token?.kind === 'mark' && token.text === text
-}
-
-function closing(tokens: readonly Token[], from: number): number {
-  const at = tokens.findIndex((token, n) => n > from && isMark(token, ']'))
-  return at < 0 ? tokens.length : at
+function unquote(token: string): string {
+  if (token.startsWith("'")) return token.slice(1, token.length > 1 && token.endsWith("'") ? -1 : undefined)
+  if (!token.startsWith('"')) return token
+  return token.slice(1).replaceAll(/\\([^])|"$/g, '$1')
 }

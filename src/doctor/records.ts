@@ -9,7 +9,7 @@ export const checkRecordsWhole: Check = async ({ host, nodeDb, records }) => {
     const isEmpty = (await host.files.stat(path))?.sizeBytes === 0
     const advice = 'Remove the file; attaching or discovering makes a new one.'
     if (isEmpty) return warning('A node record is empty: iscsiadm -m node lists it as a row of nothing.', advice, path)
-    return error(`A node record ${reason} (line ${line}); one such makes every iscsiadm -m node fail.`, advice, path)
+    return error(`A node record ${reason} (line ${line}); one such can make every iscsiadm -m node fail.`, advice, path)
   }
   const discoveries = (await nodeDb.discoveryRecords()).broken.map(({ path, line, reason }) =>
     warning(`A discovery record ${reason} (line ${line}).`, 'Remove the file; a discovery makes a new one.', path)
