@@ -28,6 +28,11 @@ export interface MultipathConfig {
   readonly hasFriendlyNames: boolean
   /** Checks to queue I/O for when no path is left; the built-in entry of a device may say otherwise. */
   readonly noPathRetry: number | 'queue' | 'fail' | undefined
+  /**
+   * Seconds multipathd lets I/O wait for a lost session, whatever its node record says; with `off` and 0 it leaves an
+   * iSCSI session alone. The built-in entry of a device may say otherwise.
+   */
+  readonly fastIoFailS: number | 'off' | undefined
   readonly blacklist: Blacklist
   readonly blacklistExceptions: Blacklist
   /** Everything, for what is not above. */
@@ -49,6 +54,11 @@ export function parseConfig(text: string): MultipathConfig {
     findMultipaths: FIND_MULTIPATHS.find(word => word === findMultipaths) ?? 'unknown',
     hasFriendlyNames: isYes(value('overrides', 'user_friendly_names') ?? value('defaults', 'user_friendly_names')),
     noPathRetry: readRetry(value('overrides', 'no_path_retry') ?? value('defaults', 'no_path_retry')),
+    fastIoFailS: readFastIoFail(
+      iscsiOverride(sections, 'fast_io_fail_tmo') ??
+        value('overrides', 'fast_io_fail_tmo') ??
+        value('defaults', 'fast_io_fail_tmo')
+    ),
     blacklist: readBlacklist(sections, 'blacklist'),
     blacklistExceptions: readBlacklist(sections, 'blacklist_exceptions'),
     sections,
@@ -62,6 +72,21 @@ function isYes(value: string | undefined): boolean {
 function readRetry(value: string | undefined): MultipathConfig['noPathRetry'] {
   if (value === 'queue' || value === 'fail') return value
   return value !== undefined && /^\d{1,9}$/.test(value) ? Number(value) : undefined
+}
+
+function readFastIoFail(value: string | undefined): MultipathConfig['fastIoFailS'] {
+  if (value === 'off') return value
+  return value !== undefined && /^\d{1,9}$/.test(value) ? Number(value) : undefined
+}
+
+/** multipath.conf(5), "protocol section": what is set for one kind of path wins over everything else. */
+function iscsiOverride(sections: readonly ConfigSection[], key: string): string | undefined {
+  return sections
+    .filter(({ name }) => name === 'overrides')
+    .flatMap(overrides => overrides.sections)
+    .filter(({ name, values }) => name === 'protocol' && values.get('type')?.at(-1) === 'scsi:iscsi')
+    .map(({ values }) => values.get(key)?.at(-1))
+    .findLast(found => found !== undefined)
 }
 
 function readBlacklist(sections: readonly ConfigSection[], name: string): Blacklist {

@@ -7,7 +7,7 @@ import { cassette, printed, readsOrRefuses, W1 } from './helpers.ts'
 describe('the configuration in force', () => {
   it('tells what an attach depends on', () => {
     const config = parseConfig(printed('config'))
-    expect(config).toMatchObject({ findMultipaths: 'off', hasFriendlyNames: false, noPathRetry: 6 })
+    expect(config).toMatchObject({ findMultipaths: 'off', hasFriendlyNames: false, noPathRetry: 6, fastIoFailS: 5 })
     expect(config.blacklist.devnode).toEqual(['!^(sd[a-z]|dasd[a-z]|nvme[0-9])'])
     expect(config.blacklist.devices).toContainEqual({ vendor: '(NETAPP|LSI|ENGENIO)', product: 'Universal Xport' })
     expect(config.blacklist.devices).toHaveLength(14)
@@ -46,6 +46,20 @@ describe('the configuration in force', () => {
     ['polling_interval 5', undefined],
   ])('reads %s', (line, expected) => {
     expect(parseConfig(`defaults {\n\t${line}\n}\n`).noPathRetry).toBe(expected)
+  })
+
+  it.each([
+    ['defaults {\n fast_io_fail_tmo 5\n}\n', 5],
+    ['defaults {\n fast_io_fail_tmo "off"\n}\n', 'off'],
+    ['defaults {\n fast_io_fail_tmo "soon"\n}\n', undefined],
+    ['defaults {\n polling_interval 5\n}\n', undefined],
+    ['defaults {\n fast_io_fail_tmo 5\n}\noverrides {\n fast_io_fail_tmo 7\n}\n', 7],
+    [
+      'overrides {\n fast_io_fail_tmo 7\n protocol {\n type "scsi:iscsi"\n fast_io_fail_tmo off\n }\n protocol {\n type "scsi:fcp"\n fast_io_fail_tmo 9\n }\n}\n',
+      'off',
+    ],
+  ])('reads fast_io_fail_tmo of %j', (text, expected) => {
+    expect(parseConfig(text).fastIoFailS).toBe(expected)
   })
 
   it('lets overrides win', () => {

@@ -1,5 +1,6 @@
 import { attachScenarios } from './attach.ts'
 import { chapScenarios } from './chap.ts'
+import { doctorScenarios } from './doctor.ts'
 import { faultScenarios } from './faults.ts'
 import { ifaceScenarios } from './ifaces.ts'
 import type { Scenario } from './scenario.ts'
@@ -10,4 +11,5 @@ export const scenarios: readonly Scenario[] = [
   ...faultScenarios,
   ...chapScenarios,
   ...ifaceScenarios,
+  ...doctorScenarios,
 ]

@@ -2,7 +2,8 @@ import { describe, expect, test } from 'vitest'
 import { type Attachment, attachLun, createXenstore, detachLun, type Files } from 'xen-lun'
 import { createSimulatedDom0, type SimulatedDom0 } from 'xen-lun/testing'
 import { readBlockDevice } from '../../src/block/block-device.ts'
-import { findProcesses, findUsers } from '../../src/block/users.ts'
+import { findProcesses } from '../../src/block/processes.ts'
+import { findUsers } from '../../src/block/users.ts'
 
 const target = 'iqn.2001-05.com.example:vm1'
 const guest = { domid: 1, name: 'guest', uuid: 'b2c3d4e5-0000-4000-8000-000000000001' }

@@ -26,6 +26,7 @@ export function createIscsiadmProgram(parts: IscsiadmParts): Program {
   return {
     run: async (args, context) => {
       await parts.scheduler.sleep(WORK_MS)
+      if (args[0] === '--version') return answer('iscsiadm version 2.1.11\n')
       const options = readOptions(args, FLAGS)
       const mode = modes[options.get('-m') ?? '']
       return mode === undefined ? failed(7, 'iscsiadm: Invalid info type\n') : await mode(options, context)

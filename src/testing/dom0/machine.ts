@@ -13,6 +13,7 @@ import type { Scheduler } from './scheduler.ts'
 import type { Tree } from './tree.ts'
 import { createUdev } from './udev.ts'
 import { createXen, type SimulatedXen } from './xen.ts'
+import { plantXenHost } from './xen-host.ts'
 import { createXenstoreModel, createXenstorePrograms, type XenstoreModel } from './xenstore.ts'
 
 /** What a host is made of that outlives it: disks, clock, network, configuration. */
@@ -68,6 +69,7 @@ export function bootMachine(parts: MachineParts, number: number): Machine {
   const records = createRecords(tree)
   const iscsid = createIscsid(kernel, array, scheduler)
   Object.assign(iscsid.timing, timing)
+  plantXenHost(tree, iscsid)
   const xenstore = createXenstoreModel()
   const flock = createFlockProgram(scheduler)
   return {
