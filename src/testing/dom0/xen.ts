@@ -26,7 +26,16 @@ export interface BackendSpec {
 }
 
 /** xenbus_strstate() of Linux. */
-export type XenbusState = (typeof STATES)[number]
+export type XenbusState =
+  | 'Unknown'
+  | 'Initialising'
+  | 'InitWait'
+  | 'Initialised'
+  | 'Connected'
+  | 'Closing'
+  | 'Closed'
+  | 'Reconfiguring'
+  | 'Reconfigured'
 
 /** The backend of one disk. */
 export interface XenBackend {
@@ -59,7 +68,7 @@ interface XenParts {
 }
 
 /** By their numbers, Xen's public io/xenbus.h. */
-const STATES = [
+const STATES: readonly XenbusState[] = [
   'Unknown',
   'Initialising',
   'InitWait',
@@ -69,7 +78,7 @@ const STATES = [
   'Closed',
   'Reconfiguring',
   'Reconfigured',
-] as const
+]
 const FIRST_QEMU_PID = 2000
 
 export function createXen(parts: XenParts): SimulatedXen {
