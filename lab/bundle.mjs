@@ -1,12 +1,17 @@
 // Bundles what runs in dom0 into one file each: under emulation a module takes Node 50 ms to find and load.
-import { rm } from 'node:fs/promises'
+import { readdir, rm } from 'node:fs/promises'
+import { basename } from 'node:path'
 import { build } from 'esbuild'
 
 const outdir = 'dist-lab'
 
+// Programs lie beside the runner, which starts them.
+const programs = (await readdir('lab/programs')).map(name => `lab/programs/${name}`)
+const mains = ['runner', 'record', 'shell', 'simulate'].map(name => `lab/${name}.ts`)
+
 await rm(outdir, { recursive: true, force: true })
 await build({
-  entryPoints: ['runner', 'record', 'shell', 'simulate'].map(name => `lab/${name}.ts`),
+  entryPoints: Object.fromEntries([...mains, ...programs].map(file => [basename(file, '.ts'), file])),
   outdir,
   outExtension: { '.js': '.mjs' },
   bundle: true,

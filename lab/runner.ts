@@ -8,12 +8,17 @@ import { scenarios } from './scenarios/index.ts'
 import { createWorld, type World } from './world/world.ts'
 
 const { values } = parseArgs({
-  options: { list: { type: 'boolean', default: false }, only: { type: 'string', multiple: true, default: [] } },
+  options: {
+    list: { type: 'boolean', default: false },
+    all: { type: 'boolean', default: false },
+    only: { type: 'string', multiple: true, default: [] },
+    seed: { type: 'string' },
+  },
 })
 
 const listing = (shown: readonly Scenario<World>[]): string => {
   const width = Math.max(...shown.map(({ name }) => name.length))
-  return shown.map(({ name, about }) => `${name.padEnd(width)}  ${about}`).join('\n')
+  return shown.map(({ name, about, isLong }) => `${name.padEnd(width)}  ${isLong ? '(long) ' : ''}${about}`).join('\n')
 }
 
 const matching = (wanted: string): readonly Scenario<World>[] => {
@@ -22,13 +27,19 @@ const matching = (wanted: string): readonly Scenario<World>[] => {
 }
 
 const select = (only: readonly string[]): readonly Scenario<World>[] => {
-  if (only.length === 0) return scenarios
+  if (only.length === 0) return values.all ? scenarios : scenarios.filter(({ isLong }) => isLong !== true)
   const chosen = new Set(only.flatMap(matching))
   return scenarios.filter(scenario => chosen.has(scenario))
 }
 
+const seed = (): number => {
+  const given = Number(values.seed ?? Math.floor(Math.random() * 2 ** 32))
+  if (!Number.isInteger(given)) throw new Error(`no seed: ${values.seed}`)
+  return given
+}
+
 const runAll = async (selected: readonly Scenario<World>[]): Promise<Report> => {
-  const report = await runScenarios(await createWorld(), selected)
+  const report = await runScenarios(await createWorld({ seed: seed() }), selected)
   await writeFile('/share/result.json', `${JSON.stringify(report, undefined, 2)}\n`)
   return report
 }
@@ -41,7 +52,7 @@ const main = async (): Promise<number> => {
   }
   const selected = select(values.only)
   if (values.list) {
-    console.log(listing(selected))
+    console.log(listing(values.only.length === 0 ? scenarios : selected))
     return 0
   }
   const { passed, failed, results } = await runAll(selected)

@@ -1,22 +1,13 @@
 import assert from 'node:assert/strict'
-import { chmod, copyFile } from 'node:fs/promises'
 import { createXenstore, detachLun, isLunError, resizeLun } from 'xen-lun'
 import { presentLuns, rejection, target, timed } from '../../test/scenarios/lun.ts'
 import type { Scenario } from '../../test/scenarios/scenario.ts'
+import { waitForReadyPaths } from '../world/paths.ts'
 import { until } from '../world/until.ts'
 import type { World } from '../world/world.ts'
+import { disk, installScript } from './disk.ts'
 
 const MIB = 1 << 20
-
-async function installScript(): Promise<void> {
-  await copyFile('/project/dist/block-xen-lun.cjs', '/etc/xen/scripts/block-xen-lun')
-  await chmod('/etc/xen/scripts/block-xen-lun', 0o755)
-}
-
-function disk({ san }: World, vdev: string, lun: number): string {
-  const portals = san.portals.map(portal => `portal=${portal}`).join(',')
-  return `vdev=${vdev},access=rw,script=block-xen-lun,target=iqn=${target},${portals},lun=${lun}`
-}
 
 async function lifecycle(world: World): Promise<void> {
   const { guest } = world
@@ -26,6 +17,7 @@ async function lifecycle(world: World): Promise<void> {
   await phase(world, 'create', async () => await guest.create({ name: 'g1', disks: [disk(world, 'xvda', 0)] }))
   await phase(world, 'boot', async () => await guest.waitForBeat('v0'))
   await phase(world, 'hand-over', async () => await assertHandedOver(world, wwid))
+  await phase(world, 'disk of another guest', async () => await sharedDisk(world, wwid))
   await phase(world, 'refuse to detach', async () => await assertNotDetachable(world))
   await phase(world, 'cut and restore a path', async () => await cutPath(world))
   await phase(world, 'grow', async () => await grow(world))
@@ -60,9 +52,25 @@ async function backendOf({ guest }: World): Promise<string> {
   return `/local/domain/0/backend/vbd/${await guest.domid('g1')}/51712`
 }
 
+/** A second guest does not get the disk of the first, is told whose it is, and leaves the first one alone. */
+async function sharedDisk(world: World, wwid: string): Promise<void> {
+  const { guest } = world
+  const { vbds } = await world.snapshot()
+  const error = await rejection(async () => await guest.create({ name: 'g2', disks: [disk(world, 'xvda', 0)] }))
+  assert.match(error.message, new RegExp(`\\bg1\\b|\\b[Dd]omain ${await guest.domid('g1')}\\b`))
+  await until('the end of g2', async () => !(await guest.exists('g2')))
+  await until("the end of g2's backend", async () => (await world.snapshot()).vbds.length === vbds.length)
+  assert.deepEqual((await world.snapshot()).vbds, vbds)
+  await assertHandedOver(world, wwid)
+  await guest.waitForBeat('v0', { after: (await guest.beat('v0')) + 3 })
+}
+
 /** The guest's disk is not ours to detach, and the error says whose it is. */
 async function assertNotDetachable(world: World): Promise<void> {
-  const refused = await rejection(async () => await detachLun({ target, lun: 0 }, { host: world.host, busyMs: 300 }))
+  const owner = await backendOf(world)
+  const refused = await rejection(
+    async () => await detachLun({ target, lun: 0 }, { host: world.host, owner, busyMs: 300 })
+  )
   assert.ok(isLunError(refused, 'LUN_IN_USE'), refused.stack)
   assert.deepEqual(
     refused.details.users.map(({ kind }) => kind),
@@ -77,12 +85,12 @@ async function cutPath(world: World): Promise<void> {
   const before = await guest.beat('v0')
   await san.cutPortal(cut)
   await guest.waitForBeat('v0', { after: before + 5 })
-  await waitForReadyPaths(world, 1)
+  await waitForReadyPaths(1)
   const refused = await rejection(async () => await resizeLun({ target }, world))
   assert.ok(isLunError(refused, 'NO_PATHS'), refused.stack)
   await guest.waitForBeat('v0', { after: (await guest.beat('v0')) + 5 })
   await san.restorePortal(cut)
-  await waitForReadyPaths(world, 2)
+  await waitForReadyPaths(2)
 }
 
 /** The LUN grows under the guest, which sees it. */
@@ -127,23 +135,13 @@ async function missingDisk(world: World, firstWwid: string): Promise<void> {
   await guest.waitForBeat('v0', { after: await guest.beat('v0') })
 }
 
-async function waitForReadyPaths(world: World, count: number): Promise<void> {
-  await until(
-    `${count} ready paths`,
-    async () => {
-      const paths = (await world.snapshot()).watched?.flatMap(map => map.paths) ?? []
-      return paths.filter(path => path.dmState === 'active' && path.checker === 'ready').length === count
-    },
-    { timeoutMs: 60_000, everyMs: 300 }
-  )
-}
-
 export const guestScenarios: readonly Scenario<World>[] = [
   {
     name: 'guest',
-    about: 'A PV guest on the block script: path cut, growth, block-attach and -detach, destroy; no byte lost',
+    about:
+      'A PV guest on the block script: path cut, growth, block-attach and -detach, a disk of two, destroy; no byte lost',
     onlyOnDom0: 'it takes a guest, and xl to run it',
-    timeoutMs: 400_000,
+    timeoutMs: 480_000,
     run: lifecycle,
   },
 ]

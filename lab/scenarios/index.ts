@@ -1,8 +1,22 @@
 import { scenarios as shared } from '../../test/scenarios/index.ts'
 import type { Scenario } from '../../test/scenarios/scenario.ts'
 import type { World } from '../world/world.ts'
+import { concurrentScenarios } from './concurrent.ts'
+import { enduranceScenarios } from './endurance.ts'
 import { guestScenarios } from './guest.ts'
+import { killScenarios } from './kill.ts'
+import { safetyScenarios } from './safety.ts'
+import { secretScenarios } from './secrets.ts'
 import { smoke } from './smoke.ts'
 
 /** All scenarios, in the order in which they run. */
-export const scenarios: readonly Scenario<World>[] = [...smoke, ...shared, ...guestScenarios]
+export const scenarios: readonly Scenario<World>[] = [
+  ...smoke,
+  ...shared,
+  ...safetyScenarios,
+  ...secretScenarios,
+  ...guestScenarios,
+  ...killScenarios,
+  ...concurrentScenarios,
+  ...enduranceScenarios,
+]

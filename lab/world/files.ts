@@ -2,12 +2,12 @@ import { readdirSync, readFileSync, realpathSync } from 'node:fs'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 
-const gone = new Set(['ENOENT', 'ENOTDIR', 'ENODEV', 'ENXIO'])
+const gone = new Set(['ENOENT', 'ENOTDIR', 'ENODEV', 'ENXIO', 'ESRCH'])
 
 // The reads are synchronous: they are of small files that are all in memory, and under emulation a trip to a worker
 // thread costs more than a hundred of them.
 
-/** Kernel objects may vanish between the listing and the reading; that is not an error. */
+/** Kernel objects and processes may vanish between the listing and the reading; that is not an error. */
 const unlessGone = <T>(fallback: T, read: () => T): T => {
   try {
     return read()

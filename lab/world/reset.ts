@@ -1,4 +1,5 @@
 import { rm } from 'node:fs/promises'
+import { killChildren } from './children.ts'
 import { listNames } from './files.ts'
 import { tryRun } from './run.ts'
 import { databases, leftovers, snapshot } from './state.ts'
@@ -31,6 +32,7 @@ const removeRecords = async (): Promise<void> => {
 /** Brings host and SAN back to the state of the start, by force, whatever a scenario has left behind. */
 export const resetHost = async (world: World): Promise<void> => {
   const { san, daemons } = world
+  killChildren()
   for (const portal of san.portals) await san.restorePortal(portal)
   await daemons.iscsid.start()
   await daemons.multipathd.start()

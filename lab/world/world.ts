@@ -14,10 +14,12 @@ import { expectClean, snapshot } from './state.ts'
 export interface World extends SharedWorld {
   readonly guest: Guest
   readonly daemons: Daemons
+  /** What scenarios with random events begin with. */
+  readonly seed: number
 }
 
 /** Builds the SAN and starts the daemons. Once per boot. */
-export const createWorld = async (): Promise<World> => {
+export const createWorld = async ({ seed = 1 }: { readonly seed?: number } = {}): Promise<World> => {
   const daemons = createDaemons()
   const [san] = await Promise.all([createSan(), daemons.iscsid.start(), daemons.multipathd.start()])
   const host = createLocalHost()
@@ -27,6 +29,7 @@ export const createWorld = async (): Promise<World> => {
     san,
     guest: createGuest(),
     daemons,
+    seed,
     snapshot,
     expectClean,
     traceProcesses: async action => {

@@ -101,6 +101,30 @@ async function threeLuns(world: World): Promise<void> {
   await world.expectClean()
 }
 
+async function iqnPrefix(world: World): Promise<void> {
+  const { san, host } = world
+  const longer = `${target}2`
+  await presentLuns(world, 0)
+  await san.addVolume({ name: 'w0', sizeMiB: 64 })
+  await san.addTarget({ iqn: longer, luns: { 0: 'w0' } })
+  const second = await attach(world, { target: longer })
+  const first = await attach(world)
+  assert.deepEqual([first.outcome, second.outcome], ['attached', 'attached'])
+  assert.equal((await world.snapshot()).sessions.length, 4)
+  await assertAttached(world, first, 2)
+  await assertAttached(world, second, 2)
+  await assertSameData(world, first, 'v0')
+  await assertSameData(world, second, 'w0')
+  assert.equal((await detachLun({ target }, { host })).outcome, 'detached')
+  await assertAttached(world, second, 2)
+  assert.deepEqual(
+    (await world.snapshot()).sessions.map(({ iqn: name }) => name),
+    [longer, longer]
+  )
+  assert.equal((await detachLun({ target: longer }, { host })).outcome, 'detached')
+  await world.expectClean()
+}
+
 async function lun300(world: World): Promise<void> {
   await presentLuns(world, 0, 300)
   // The SAN is asked for its portals.
@@ -153,6 +177,11 @@ export const attachScenarios: readonly Scenario[] = [
     name: 'attach-three-luns',
     about: 'Three LUNs on one target come and go without touching each other',
     run: threeLuns,
+  },
+  {
+    name: 'iqn-prefix',
+    about: "Two targets, one's name the beginning of the other's: each its own volume, and detached alone",
+    run: iqnPrefix,
   },
   { name: 'attach-lun-300', about: 'LUN 300 by a discovery portal; no other LUN becomes visible', run: lun300 },
 ]

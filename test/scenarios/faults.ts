@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { isLunError, type LunEvent } from 'xen-lun'
+import { isLunError, type LunEvent, verifyLun } from 'xen-lun'
 import { assertAttached, assertSameData, attach, healthyMs, presentLuns, rejection, target, timed } from './lun.ts'
 import type { Scenario } from './scenario.ts'
 import type { World } from './world.ts'
@@ -82,6 +82,42 @@ async function wrongVolume(world: World): Promise<void> {
   await world.expectClean()
 }
 
+async function swapped(world: World): Promise<void> {
+  const { san, host } = world
+  const address = { target, lun: 0 }
+  const first = (await presentLuns(world, 0)).get(0)?.wwid ?? ''
+  const other = await san.addVolume({ name: 'other', sizeMiB: 64 })
+  const lun = await attach(world)
+  await verifyLun(address, { host })
+  await san.remapLun(target, 0, 'other')
+  const refusal = async (action: () => Promise<unknown>): Promise<readonly [expected: string, found: string]> => {
+    const error = await rejection(action)
+    assert.ok(isLunError(error, 'LUN_MISMATCH'), error.stack)
+    for (const wwid of [first, other.wwid]) assert.ok(error.message.includes(wwid), error.message)
+    return [error.details.expected, error.details.found]
+  }
+  assert.deepEqual(await refusal(async () => await verifyLun(address, { host })), [first, other.wwid])
+  // Nothing was expected here: it is the map that does not fit the disks, or they it.
+  const both = await refusal(async () => await attach(world))
+  assert.deepEqual(both.toSorted(), [first, other.wwid].toSorted())
+  // Whoever has the device goes on having it: its map is not ours to pull away.
+  const { maps, sessions } = await world.snapshot()
+  assert.ok(maps.some(({ uuid }) => uuid === `mpath-${first}`))
+  assert.equal(sessions.length, 2)
+  assert.equal((await lun.detach()).outcome, 'detached')
+  await world.expectClean()
+  const again = await refusal(async () => await attach(world, { expected: { wwid: first } }))
+  assert.deepEqual(again, [first, other.wwid])
+  await world.expectClean()
+  const fresh = await attach(world)
+  assert.equal(fresh.wwid, other.wwid)
+  await assertAttached(world, fresh, 2)
+  await assertSameData(world, fresh, 'other')
+  await verifyLun({ ...address, expected: { wwid: other.wwid } }, { host })
+  await fresh.detach()
+  await world.expectClean()
+}
+
 // A login on its way, a device scanned in, everything done.
 const moments: readonly ((event: LunEvent) => boolean)[] = [
   event => event.type === 'end' && event.step === 'login',
@@ -142,6 +178,12 @@ export const faultScenarios: readonly Scenario[] = [
   { name: 'target-unknown', about: 'A target nobody knows: named, within 5 s, nothing left', run: unknownTarget },
   { name: 'lun-absent', about: 'A LUN that is not there: named, within 5 s, nothing left', run: absentLun },
   { name: 'lun-mismatch', about: 'A LUN that now is another volume is refused, naming both', run: wrongVolume },
+  {
+    name: 'lun-swapped',
+    about: 'A LUN becomes another volume while it is attached: checks and attaches refuse it, naming both',
+    timeoutMs: 240_000,
+    run: swapped,
+  },
   {
     name: 'attach-aborted',
     about: 'Aborted at three moments: rejects with the reason, leaves nothing',

@@ -7,6 +7,8 @@ export interface Scenario<W extends World = World> {
   readonly about: string
   /** Why the simulation cannot run it. */
   readonly onlyOnDom0?: string
+  /** It takes minutes on the real host: `npm run lab` leaves it out, `npm run lab -- --all` does not. */
+  readonly isLong?: true
   /** On the real host. 3 minutes, if left out. */
   readonly timeoutMs?: number
   run(world: W): Promise<void>

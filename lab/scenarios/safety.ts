@@ -1,0 +1,135 @@
+import assert from 'node:assert/strict'
+import { type Attachment, type DeviceUser, detachLun, isLunError } from 'xen-lun'
+import { assertAttached, attach, presentLuns, rejection, target, timed } from '../../test/scenarios/lun.ts'
+import type { Scenario } from '../../test/scenarios/scenario.ts'
+import { startCommand } from '../world/children.ts'
+import { mountDevice } from '../world/file-systems.ts'
+import { readText } from '../world/files.ts'
+import { createLogicalVolume } from '../world/lvm.ts'
+import { waitForFailedPaths } from '../world/paths.ts'
+import { run } from '../world/run.ts'
+import { leftovers } from '../world/state.ts'
+import { until, within } from '../world/until.ts'
+import type { World } from '../world/world.ts'
+
+const MIB = 1 << 20
+const DETACH_MS = 90_000
+const address = { target, lun: 0 }
+
+/** One who uses a device, as the error should name it. */
+interface Use extends AsyncDisposable {
+  readonly kind: DeviceUser['kind']
+  readonly name: string
+}
+
+const uses: readonly ((device: string) => Promise<Use>)[] = [
+  async device => {
+    const { mountPoint, release } = await mountDevice(device)
+    return { kind: 'mount', name: mountPoint, [Symbol.asyncDispose]: release }
+  },
+  async device => {
+    const { dmName, release } = await createLogicalVolume(device)
+    return { kind: 'holder', name: dmName, [Symbol.asyncDispose]: release }
+  },
+  async device => {
+    const sleep = await startCommand('sleep', ['600'], { stdin: device })
+    return { kind: 'process', name: `${sleep.pid} sleep`, [Symbol.asyncDispose]: sleep[Symbol.asyncDispose] }
+  },
+]
+
+async function busy(world: World): Promise<void> {
+  const { host } = world
+  await presentLuns(world, 0)
+  const lun = await attach(world)
+  const refusals: { readonly kind: string; readonly tookMs: number }[] = []
+  for (const use of uses) refusals.push(await refusal(world, lun, use))
+  const detached = await timed(world, async () => await detachLun(address, { host, timeoutMs: DETACH_MS }))
+  assert.equal(detached.result.outcome, 'detached')
+  assert.equal(detached.result.writes, 'written')
+  await world.expectClean()
+  for (const { kind, tookMs } of refusals) {
+    console.error(`LAB: busy: ${kind}: refused after ${tookMs.toFixed(0)} ms`)
+    assert.ok(tookMs < detached.tookMs, `refusing for a ${kind} took ${tookMs} ms, detaching ${detached.tookMs} ms`)
+  }
+}
+
+/** Detaching fails with the user's name, and changes nothing. */
+async function refusal(
+  world: World,
+  lun: Attachment,
+  use: (device: string) => Promise<Use>
+): Promise<{ readonly kind: string; readonly tookMs: number }> {
+  await using user = await use(lun.device)
+  const before = await world.snapshot()
+  const { result: error, tookMs } = await timed(
+    world,
+    async () => await rejection(async () => await detachLun(address, { host: world.host, busyMs: 300 }))
+  )
+  assert.ok(isLunError(error, 'LUN_IN_USE'), error.stack)
+  const { users } = error.details
+  assert.ok(
+    users.some(({ kind, name }) => kind === user.kind && name.includes(user.name)),
+    `${user.kind} ${user.name} is not among ${JSON.stringify(users)}`
+  )
+  assert.ok(error.message.includes(user.name), error.message)
+  assert.deepEqual(await world.snapshot(), before)
+  await assertAttached(world, lun, 2)
+  return { kind: user.kind, tookMs }
+}
+
+async function deadPaths(world: World): Promise<void> {
+  const { san, host } = world
+  await presentLuns(world, 0)
+  const lun = await attach(world)
+  const old = Buffer.alloc(4096, 'written while the paths worked ')
+  await world.writeDevice(lun.device, MIB, old)
+  // As maps of many arrays are set up. multipathd leaves it so, having no setting for this one.
+  await run('dmsetup', ['message', lun.map?.name ?? '', '0', 'queue_if_no_path'])
+  for (const portal of san.portals) await san.cutPortal(portal)
+  await waitForFailedPaths(2)
+  const stuck = await rejection(async () => await detachLun(address, { host, timeoutMs: DETACH_MS }))
+  assert.ok(isLunError(stuck, 'NO_PATHS'), stuck.stack)
+  assert.match(stuck.message, /force/)
+  await assertWriteGivenUp(world, lun)
+  assert.deepEqual(Buffer.from(await san.readVolume('v0', MIB, old.length)), old)
+  for (const portal of san.portals) await san.restorePortal(portal)
+  // iscsid still has to end the sessions whose portals did not answer.
+  const isClean = async (): Promise<boolean> => leftovers(await world.snapshot()).length === 0
+  await until('a clean host', isClean, { timeoutMs: 60_000, everyMs: 500 }).catch(() => {}) // the next line says more
+  await world.expectClean()
+}
+
+/** A write that waits for a path keeps the LUN from being detached, unless by force, and then fails. */
+async function assertWriteGivenUp({ host }: World, { device }: Attachment): Promise<void> {
+  const write = ['if=/dev/zero', `of=${device}`, 'bs=4096', 'count=1', 'seek=256', 'oflag=direct', 'conv=notrunc']
+  await using dd = await startCommand('dd', write)
+  const isWaiting = (): boolean => /\) D /.test(readText(`/proc/${dd.pid}/stat`))
+  await until('dd to wait for the disk', isWaiting)
+  const refused = await rejection(async () => await detachLun(address, { host, busyMs: 300, timeoutMs: DETACH_MS }))
+  assert.ok(isLunError(refused, 'LUN_IN_USE'), refused.stack)
+  assert.ok(
+    refused.details.users.some(({ kind, name }) => kind === 'process' && name === `${dd.pid} dd`),
+    refused.message
+  )
+  assert.ok(isWaiting(), 'dd goes on waiting')
+  const forced = await detachLun(address, { host, force: true, timeoutMs: DETACH_MS })
+  assert.deepEqual([forced.outcome, forced.writes], ['detached', 'lost'])
+  const { exitCode, signal } = await within('the end of dd', dd.ended)
+  assert.deepEqual([exitCode, signal], [1, null], 'dd is told that its write failed')
+}
+
+export const safetyScenarios: readonly Scenario<World>[] = [
+  {
+    name: 'busy',
+    about: 'Mounted, below LVM, or open in another process: detach refuses, says by whom, and changes nothing',
+    onlyOnDom0: 'it takes mount, LVM and another process',
+    run: busy,
+  },
+  {
+    name: 'dead-paths',
+    about: 'No path works and a write hangs: detach refuses, a forced one fails the write and leaves nothing',
+    onlyOnDom0: 'it takes a kernel that queues a write',
+    timeoutMs: 300_000,
+    run: deadPaths,
+  },
+]

@@ -1,0 +1,36 @@
+import { spawn } from 'node:child_process'
+import { createInterface } from 'node:readline'
+import { fileURLToPath } from 'node:url'
+import { type Child, watchChild } from './children.ts'
+import { within } from './until.ts'
+
+/** One of `lab/programs` as a process of its own. It prints one JSON value per line. */
+export interface Program<Line> extends Child {
+  /** The next line it prints; undefined when it has closed its output. */
+  next(awaited: string, timeoutMs?: number): Promise<Line | undefined>
+  /** Gives it a line to read. */
+  send(value: unknown): void
+}
+
+/** Node takes 5 s to start, so begin before it is needed. What it says on stderr goes to the console log. */
+export const startProgram = <Line>(name: string, ...args: readonly string[]): Program<Line> => {
+  // In the bundle: programs lie beside the runner.
+  const file = fileURLToPath(new URL(`${name}.mjs`, import.meta.url))
+  const spawned = spawn(process.execPath, [file, ...args], { stdio: ['pipe', 'pipe', 'inherit'] })
+  const child = watchChild(name, spawned)
+  // A program that was killed reads no more.
+  spawned.stdin.on('error', () => {})
+  const lines = createInterface({ input: spawned.stdout })[Symbol.asyncIterator]()
+  return {
+    ...child,
+    next: async (awaited, timeoutMs) => {
+      const result = await within(`${awaited} (${name}, ${child.pid})`, lines.next(), timeoutMs)
+      if (result.done === true) return undefined
+      const line: Line = JSON.parse(result.value)
+      return line
+    },
+    send: value => {
+      spawned.stdin.write(`${JSON.stringify(value)}\n`)
+    },
+  }
+}
