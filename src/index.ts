@@ -66,6 +66,13 @@ export type { Attachment } from './lun/attachment.ts'
 export { type Detachment, type DetachOptions, detachLun } from './lun/detach.ts'
 export type { AttachOptions, HandedOver } from './lun/establish.ts'
 export type { LunOptions } from './lun/operation.ts'
+export {
+  type ReconcileAction,
+  type ReconcileNotice,
+  type ReconcileOptions,
+  type Reconciliation,
+  reconcile,
+} from './lun/reconcile.ts'
 export type { AttachRequest, ChapRequest, LunAddress, PathPolicy } from './lun/request.ts'
 export { type Resized, resizeLun } from './lun/resize.ts'
 export { type VerifiedLun, type VerifiedPath, type VerifyRequest, verifyLun } from './lun/verify.ts'

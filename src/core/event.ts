@@ -21,7 +21,7 @@ export type Step =
 
 /** Which operation an event belongs to. `elapsedMs` counts from its start. */
 export interface EventContext {
-  readonly operation: 'attach' | 'detach' | 'resize' | 'verify'
+  readonly operation: 'attach' | 'detach' | 'resize' | 'verify' | 'reconcile'
   readonly target: string
   readonly lun: number
   readonly elapsedMs: number

@@ -68,7 +68,8 @@ export async function detachLun(address: LunAddress, options: DetachOptions = {}
 
 type DetachHow = Pick<DetachOptions, 'busyMs' | 'force' | 'timeoutMs'>
 
-async function detachLocked(context: Context, operation: Operation, options: DetachHow): Promise<Detachment> {
+/** Lets go for the operation's owner. The caller has the LUN's lock. */
+export async function detachLocked(context: Context, operation: Operation, options: DetachHow): Promise<Detachment> {
   const { target, lun, owner } = operation
   const { journal } = context
   const entry = await journal.lun(operation)
@@ -85,7 +86,7 @@ async function detachLocked(context: Context, operation: Operation, options: Det
 }
 
 /** Takes a LUN away that nobody holds any more. */
-export async function detachFound(
+async function detachFound(
   context: Context,
   operation: Operation,
   found: FoundLun,

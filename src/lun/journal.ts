@@ -53,7 +53,9 @@ export interface Journal {
 
   /** Every LUN, also those of an earlier boot. */
   luns(): Promise<readonly JournalledLun[]>
-  /** Every target something is noted of. */
+  /** LUNs of which only a draft is there, by one who was killed. */
+  drafts(): Promise<readonly LunPlace[]>
+  /** Every target something is noted of, if only in a draft. */
   targets(): Promise<readonly Iqn[]>
   /** A job about to be given to open-iscsi, by this process. */
   job(untilMs: number): Promise<Job>
@@ -63,6 +65,8 @@ const TARGETS = '/run/xen-lun/targets'
 const LUNS = '/run/xen-lun/luns'
 const BOOT_ID = '/proc/sys/kernel/random/boot_id'
 const SUFFIX = '.json'
+/** See `draftOf`. */
+const DRAFT = /^\.(.+)\.draft$/
 
 export function createJournal(files: Files): Journal {
   const pathOf = (target: Iqn): string => `${TARGETS}/${target}${SUFFIX}`
@@ -131,15 +135,21 @@ export function createJournal(files: Files): Journal {
       const names = (await files.list(LUNS)).map(readLunName).filter(place => place !== undefined)
       return (await Promise.all(names.map(read))).filter(found => found !== undefined)
     },
-    targets: async () =>
-      (await files.list(TARGETS))
+    drafts: async () => {
+      const names = await files.list(LUNS)
+      const lost = names.flatMap(name => DRAFT.exec(name)?.[1] ?? []).filter(name => !names.includes(name))
+      return lost.map(readLunName).filter(place => place !== undefined)
+    },
+    targets: async () => {
+      const names = (await files.list(TARGETS)).map(name => DRAFT.exec(name)?.[1] ?? name)
+      return [...new Set(names)]
         .map(name => readIqn(name.slice(0, -SUFFIX.length)))
-        .filter(found => found !== undefined),
+        .filter(found => found !== undefined)
+    },
     job: async untilMs => ({ untilMs, process: formatProcessId(await thisProcess(files)) }),
   }
 }
 
-// Drafts begin with a dot, and so are no names.
 function readLunName(name: string): LunPlace | undefined {
   const [, text = '', lun] = /^(.+),(\d{1,5})\.json$/.exec(name) ?? []
   const target = readIqn(text)
