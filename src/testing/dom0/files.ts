@@ -94,11 +94,17 @@ export function createFiles(shared: Tree, process: SimulatedProcess): Files {
         await process.act(`create ${path}`)
         if (tree.find(path) === undefined) tree.put(path, textFile('', 0o600))
       }
-      const descriptor = process.open(tree.resolve(path) ?? path)
+      const node = tree.find(path)
+      if (node === undefined) throw fileError('ENOENT', path)
+      const descriptor = process.open(tree.inodeOf(node))
+      // Not a link to the path: it is the open file itself, whatever becomes of its name.
+      const shown = `/proc/${process.pid}/fd/${descriptor}`
+      tree.put(shown, node)
       try {
         return await use(descriptor)
       } finally {
         process.close(descriptor)
+        tree.remove(shown)
       }
     },
   }
