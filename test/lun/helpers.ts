@@ -20,13 +20,8 @@ export function createDom0(options: SimulationOptions = {}): SimulatedDom0 {
   })
 }
 
-export async function attach(
-  dom0: SimulatedDom0,
-  lun = 0,
-  { host } = dom0,
-  owner?: string | undefined
-): Promise<Attachment> {
-  return await attachLun({ target, lun, portals: dom0.san.portals }, { host, owner })
+export async function attach(dom0: SimulatedDom0, lun = 0, { host } = dom0, owner?: string): Promise<Attachment> {
+  return await attachLun({ target, lun, portals: dom0.san.portals }, { host, ...(owner !== undefined && { owner }) })
 }
 
 /** What a call rejected with. */

@@ -7,7 +7,7 @@ import { address, attach, createDom0, disk, guest, rejection, virtualMs } from '
 interface Case {
   readonly about: string
   readonly begin: (dom0: SimulatedDom0, lun: Attachment) => void
-  readonly user: Partial<DeviceUser>
+  readonly user: Pick<DeviceUser, 'kind' | 'name' | 'device'> & Partial<DeviceUser>
 }
 
 function connectGuest(dom0: SimulatedDom0, device: string, kind: 'vbd' | 'qdisk') {
@@ -79,8 +79,8 @@ describe('a LUN in use stays, and the error names', () => {
     const dom0 = createDom0()
     const lun = await attach(dom0)
     const { files } = dom0.host
-    await files.makeDirectory('/sys/block/loop0/loop')
-    await files.replace('/sys/block/loop0/loop/backing_file', `${lun.device}\n`)
+    await files.makeDirectory('/sys/block/loop0/loop', 0o755)
+    await files.replace('/sys/block/loop0/loop/backing_file', `${lun.device}\n`, 0o444)
     dom0.openDevice(lun.device, 2) // the kernel's own open has no descriptor; this process is kthreadd
     await files.remove('/proc/2/fd/3')
     expect(await rejection(detachLun(address, { host: dom0.host }))).toMatchObject({
