@@ -1,9 +1,7 @@
-import { isLunError } from '../core/error.ts'
 import type { OperationOptions } from '../core/options.ts'
 import type { Files } from '../host/files.ts'
 import type { Host } from '../host/host.ts'
 import { formatProcessId, isAlive, type ProcessId, parseProcessId, thisProcess } from '../host/process-id.ts'
-import { until } from './until.ts'
 
 type LockHost = Pick<Host, 'files' | 'clock' | 'locks'>
 
@@ -19,6 +17,8 @@ export interface LinkLockOptions extends OperationOptions {
 }
 
 const EVERY_MS = 10
+// What took long may be taken a little late.
+const LATENESS = 0.02
 const BREAKING_MS = 30_000
 const LINE = /^xen-lun (.*)\n$/
 
@@ -49,19 +49,21 @@ export async function withLinkLock<T>(host: LockHost, options: LinkLockOptions, 
 /** How the files begin that name a holder until it has the lock. */
 export const HOLDER = 'xen-lun.'
 
-async function take(host: LockHost, options: LinkLockOptions, mine: string): Promise<void> {
-  const { folder, name, timeoutMs, signal, refused, onWait } = options
+async function take(
+  host: LockHost,
+  { folder, name, timeoutMs, signal, refused, onWait }: LinkLockOptions,
+  mine: string
+): Promise<void> {
+  const { files, clock } = host
   const lock = `${folder}/${name}`
-  const isTaken = async (): Promise<boolean> => {
-    if (await host.files.link(mine, lock)) return true
-    await releaseAbandoned(host, lock, { signal })
+  const begunMs = clock.now()
+  while (!(await files.link(mine, lock))) {
+    signal?.throwIfAborted()
+    if (await releaseAbandoned(host, lock, { signal })) continue
     await onWait?.()
-    return false
-  }
-  try {
-    await until(host.clock, isTaken, { awaited: lock, timeoutMs, everyMs: EVERY_MS, signal })
-  } catch (error) {
-    throw isLunError(error, 'TIMEOUT') && signal?.aborted !== true ? await refused() : error
+    const waitedMs = clock.now() - begunMs
+    if (waitedMs >= timeoutMs) throw await refused()
+    await clock.sleep(Math.min(Math.max(EVERY_MS, LATENESS * waitedMs), timeoutMs - waitedMs), signal)
   }
 }
 

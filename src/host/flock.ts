@@ -49,7 +49,7 @@ async function withXenLock<T>(
       await take(executor, path, descriptor, options)
       const [mine, current] = await Promise.all([files.stat(`/proc/self/fd/${descriptor}`), files.stat(path)])
       // The holder before us removed the file we waited for, and somebody may have locked the one that came after.
-      if (mine === undefined || mine.inode !== current?.inode) return undefined
+      if (mine !== undefined && mine.inode !== current?.inode) return undefined
       try {
         return { result: await task() }
       } finally {

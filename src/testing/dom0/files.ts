@@ -95,9 +95,14 @@ export function createFiles(shared: Tree, process: SimulatedProcess): Files {
         if (tree.find(path) === undefined) tree.put(path, textFile('', 0o600))
       }
       const descriptor = process.open(tree.resolve(path) ?? path)
+      // The open file itself, even after another one took its place.
+      const opened = `/proc/${process.pid}/fd/${descriptor}`
+      const node = tree.find(path)
+      if (node !== undefined) tree.put(opened, node)
       try {
         return await use(descriptor)
       } finally {
+        tree.remove(opened)
         process.close(descriptor)
       }
     },

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { attachLun, detachLun, type Host } from 'xen-lun'
+import { attachLun, detachLun, type Host, type LunEvent, reconcile } from 'xen-lun'
 import type { SimulatedDom0 } from 'xen-lun/testing'
 import { type CrashOutcome, type CrashPlan, exploreCrashes } from './crashes.ts'
 
@@ -35,6 +35,37 @@ const detachBoth = async (host: Host): Promise<unknown> => {
   return await detachLun({ target, lun: 1 }, { host })
 }
 
+/** Leaves what its owner has: an attach that had come to its end. */
+const reconcileAll = async (host: Host): Promise<unknown> => {
+  const { failed } = await reconcile({ apply: true, host })
+  expect(failed).toEqual([])
+  const entry = await host.files.read(`/run/xen-lun/luns/${target},0.json`)
+  return entry?.includes('"attached"') === true ? await detach(host) : undefined
+}
+const reconcileTwice = async (host: Host): Promise<unknown> => {
+  await reconcileAll(host)
+  const { actions } = await reconcile({ host })
+  return expect(actions).toEqual([])
+}
+const owner = 'backend/vbd/7/51712'
+/** For a guest that is destroyed before anybody can call `remove`: xenstore has no such backend. */
+const attachForGuest = async (host: Host, { san }: SimulatedDom0): Promise<unknown> =>
+  await attachLun({ target, portals: san.portals }, { host, owner })
+const reconcileOnly = async (host: Host): Promise<unknown> => {
+  const { failed } = await reconcile({ apply: true, host })
+  return expect(failed).toEqual([])
+}
+/** Killed half-way, so that there is something to reconcile. */
+const attachAndDie = async (_: Host, world: SimulatedDom0): Promise<unknown> => {
+  const user = world.startUser()
+  const onEvent = (event: LunEvent): void => {
+    if (event.type === 'end' && event.step === 'device') user.kill()
+  }
+  void attachLun({ target, portals: world.san.portals }, { host: user.host, onEvent })
+  return await world.host.clock.sleep(DEATH_MS)
+}
+const DEATH_MS = 20_000
+
 const plans: Readonly<Record<string, Omit<CrashPlan, 'dom0'>>> = {
   'attach, then detach': { doomed: attach, next: detach },
   'attach, then attach and detach': { doomed: attach, next: both },
@@ -44,6 +75,21 @@ const plans: Readonly<Record<string, Omit<CrashPlan, 'dom0'>>> = {
   'attach that fails and is taken back, then detach': { doomed: attachWrong, next: detach },
   'attach that fails and is taken back, then attach and detach': { doomed: attachWrong, next: both },
   'attach beside another LUN, then detach of both': { before: attachOther, doomed: attach, next: detachBoth },
+  'attach, then reconcile': { doomed: attach, next: reconcileTwice },
+  'attach with one portal dead, then reconcile': { before: cut, doomed: attach, next: reconcileAll },
+  'attach with CHAP by discovery, then reconcile': { doomed: attachWithChap, next: reconcileAll },
+  'attach that fails and is taken back, then reconcile': { doomed: attachWrong, next: reconcileTwice },
+  'attach for a guest that is gone, then reconcile': { doomed: attachForGuest, next: reconcileOnly },
+  'detach, then reconcile': { before: attach, doomed: detach, next: reconcileAll },
+  'reconcile, then reconcile': { before: attachAndDie, doomed: reconcileOnly, next: reconcileTwice },
+  'attach by a second owner, then detach of both': {
+    before: attach,
+    doomed: attachForGuest,
+    next: async host => {
+      await detachLun({ target }, { host, owner })
+      return await detach(host)
+    },
+  },
   'detach, then detach': { before: attach, doomed: detach, next: detach },
   'detach, then attach and detach': { before: attach, doomed: detach, next: both },
   'detach beside another LUN, then detach of both': {

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { attachLun, detachLun } from 'xen-lun'
+import { attachLun, detachLun, type LunEvent, reconcile } from 'xen-lun'
 import type { SimulatedDom0 } from 'xen-lun/testing'
 import type { Work } from './crashes.ts'
 import { exploreInterleavings, type InterleavingPlan } from './interleavings.ts'
@@ -27,7 +27,29 @@ const detach =
   (lun: number, iqn = target): Work =>
   async host =>
     await detachLun({ target: iqn, lun }, { host })
+const attachAs =
+  (owner: string): Work =>
+  async (host, { san }) =>
+    await attachLun({ target, portals: san.portals }, { host, owner })
+const detachAs =
+  (owner: string): Work =>
+  async host =>
+    await detachLun({ target }, { host, owner })
+const reconcileAll: Work = async host => {
+  const { failed } = await reconcile({ apply: true, host })
+  expect(failed).toEqual([])
+}
+const dieAttaching: Work = async (_, dom0) => {
+  const user = dom0.startUser()
+  const onEvent = (event: LunEvent): void => {
+    if (event.type === 'end' && event.step === 'device') user.kill()
+  }
+  void attachLun({ target, portals: dom0.san.portals }, { host: user.host, onEvent })
+  await dom0.host.clock.sleep(DEATH_MS)
+}
+const DEATH_MS = 20_000
 const putAway: Work = async (host, world: SimulatedDom0) => {
+  await detachAs('another')(host, world)
   for (const lun of [0, 1]) await detach(lun)(host, world)
   await detach(0, another)(host, world)
 }
@@ -38,6 +60,18 @@ const cases: Readonly<Record<string, Omit<InterleavingPlan, 'dom0' | 'after'>>> 
   'attach and detach of one LUN': { before: attach(0), both: [attach(0), detach(0)] },
   'detach of one LUN and attach of another': { before: attach(0), both: [detach(0), attach(1)] },
   'detach and detach of one LUN': { before: attach(0), both: [detach(0), detach(0)] },
+  'attach by two owners': { both: [attach(0), attachAs('another')] },
+  'detach by one owner and attach by another': { before: attach(0), both: [detach(0), attachAs('another')] },
+  'detach by two owners': {
+    before: async (host, world) => {
+      await attach(0)(host, world)
+      await attachAs('another')(host, world)
+    },
+    both: [detach(0), detachAs('another')],
+  },
+  'attach and reconcile': { both: [attach(0), reconcileAll] },
+  'detach and reconcile': { before: attach(0), both: [detach(0), reconcileAll] },
+  'reconcile and reconcile': { before: dieAttaching, both: [reconcileAll, reconcileAll] },
   'attach of two targets': { both: [attach(0), attach(0, another)] },
   'attach of a target and detach of another': { before: attach(0), both: [detach(0), attach(0, another)] },
 }
