@@ -82,7 +82,13 @@ export async function detachLocked(context: Context, operation: Operation, optio
     return { ...kept, outcome: isOwner ? 'released' : 'already-detached' }
   }
   if (entry !== undefined) await journal.noteOwner(operation, owner, 'detaching')
-  return await detachFound(context, operation, await findLun(context, operation, entry), options)
+  try {
+    return await detachFound(context, operation, await findLun(context, operation, entry), options)
+  } catch (error) {
+    // Nothing was changed, so it is held as before; 'detaching' would keep reconcile() off while this process lives.
+    if (entry !== undefined && isLunError(error, 'LUN_IN_USE')) await journal.putBack(operation, entry)
+    throw error
+  }
 }
 
 /** Takes a LUN away that nobody holds any more. */
