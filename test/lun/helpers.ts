@@ -1,5 +1,6 @@
 import { type Attachment, attachLun, createMultipath, type MultipathMap } from 'xen-lun'
-import { createSimulatedDom0, type SimulatedDom0, type SimulationOptions } from 'xen-lun/testing'
+import { createSimulatedDom0, type SimulatedDom0, type SimulatedUser, type SimulationOptions } from 'xen-lun/testing'
+import { until } from '../../src/flow/until.ts'
 
 export const target = 'iqn.2001-05.com.example:vm1'
 export const address = { target, lun: 0 }
@@ -50,4 +51,24 @@ export async function mapOf({ host }: SimulatedDom0, name: string): Promise<Mult
 export async function cutAll({ san, host }: SimulatedDom0): Promise<void> {
   for (const portal of san.portals) await san.cutPortal(portal)
   await host.clock.sleep(60_000)
+}
+
+/** Runs `work` in a process of its own that is killed as soon as it has started a program whose line matches. */
+export async function killAt(
+  dom0: SimulatedDom0,
+  line: RegExp,
+  work: (user: SimulatedUser) => Promise<unknown>
+): Promise<void> {
+  const user = dom0.startUser()
+  const before = dom0.started.length
+  work(user).catch(() => {})
+  await until(
+    dom0.host.clock,
+    async () => {
+      if (!dom0.started.slice(before).some(each => line.test(each))) return false
+      user.kill()
+      return true
+    },
+    { awaited: String(line), timeoutMs: 30_000, everyMs: 1 }
+  )
 }
