@@ -2,6 +2,7 @@ import { LunError } from '../core/error.ts'
 import type { OperationOptions } from '../core/options.ts'
 import { holderOf, withLinkLock } from '../flow/link-lock.ts'
 import type { Host } from '../host/host.ts'
+import { isAlive } from '../host/process-id.ts'
 import type { LunPlace } from './journal.ts'
 
 export const LUN_LOCKS = '/run/lock/xen-lun/luns'
@@ -27,6 +28,12 @@ export async function withLun<T>(
     return new LunError('LOCK_TIMEOUT', `${holder} held ${lock} for ${timeoutMs} ms`, { lock, timeoutMs })
   }
   return await withLinkLock(host, { folder: LUN_LOCKS, name, timeoutMs, signal, refused }, task)
+}
+
+/** Whether somebody has the LUN to itself now. */
+export async function isAtWork({ files }: Pick<Host, 'files'>, { target, lun }: LunPlace): Promise<boolean> {
+  const holder = await holderOf(files, `${LUN_LOCKS}/${target},${lun}`)
+  return holder !== undefined && (await isAlive(files, holder))
 }
 
 async function describeHolder({ files }: Host, lock: string): Promise<string> {

@@ -6,7 +6,7 @@ import type { Context } from './context.ts'
 import { sessionKey } from './jobs.ts'
 import type { JournalledLun, LunPlace } from './journal.ts'
 import type { Owner } from './journal-entries.ts'
-import { LUN_LOCKS } from './locks.ts'
+import { isAtWork, LUN_LOCKS } from './locks.ts'
 import { domainOf } from './owner.ts'
 
 /** Something to be done; everything in it was made by this library. */
@@ -47,23 +47,28 @@ async function planLun(
   if (owners.length === 0) return [{ kind: 'release', target, lun, owner: 'nobody', why: 'its entry names no owner' }]
   const found = await Promise.all(
     owners.map(async ([owner, state]): Promise<readonly ReconcileAction[]> => {
-      const why = await whyGone(context, owner, state)
+      const isBusy = await isAtWork(context.host, { target, lun })
+      const why = await whyGone(context, owner, state, isBusy)
       return why === undefined ? [] : [{ kind: 'release', target, lun, owner, why }]
     })
   )
   return found.flat()
 }
 
-/** Why an owner does not hold its LUN any more; undefined for one who does, or is about to. */
-export async function whyGone(
+/**
+ * Why an owner does not hold its LUN any more; undefined for one who does, or is about to: whoever is at it has the LUN's
+ * lock, and a process may give up and live on.
+ */
+async function whyGone(
   { xenstore, host }: Context,
   owner: string,
-  { state, process }: Owner
+  { state, process }: Owner,
+  isBusy: boolean
 ): Promise<string | undefined> {
   if (state !== 'attached') {
     const id = parseProcessId(process)
-    if (id !== undefined && (await isAlive(host.files, id))) return undefined
-    return `process ${id?.pid ?? '?'} died while ${state}`
+    const isLiving = id !== undefined && (await isAlive(host.files, id))
+    return isLiving && isBusy ? undefined : `process ${id?.pid ?? '?'} ${isLiving ? 'gave up' : 'died'} while ${state}`
   }
   if (domainOf(owner) === undefined) return undefined
   return (await xenstore.exists(owner)) ? undefined : `xenstore has no ${owner}`
@@ -111,12 +116,12 @@ async function planLocks({ host }: Context): Promise<readonly ReconcileAction[]>
   return paths.filter((_, n) => abandoned[n]).map(path => ({ kind: 'unlock', path, why: 'its process is dead' }))
 }
 
-/** Whether a release is still wanted, now that nobody else changes the LUN. */
+/** Whether a release is still wanted. The caller has the LUN's lock, so nobody else is at it. */
 export async function isStillGone(context: Context, place: LunPlace, owner: string): Promise<boolean> {
   const entry = await context.journal.lun(place)
   if (entry === undefined) return false
   const state = entry.owners[owner]
   return state === undefined
     ? Object.keys(entry.owners).length === 0
-    : (await whyGone(context, owner, state)) !== undefined
+    : (await whyGone(context, owner, state, false)) !== undefined
 }

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { type AttachOptions, createFlock, createXenstore, type HandedOver, isLunError } from 'xen-lun'
 import type { SimulatedDom0 } from 'xen-lun/testing'
-import { alias, attach, createDom0, detach, ownersOf, VBD_1, VBD_2 } from './helpers.ts'
+import { alias, attach, createDom0, detach, ownersOf, VBD_1, VBD_2 } from './guests.ts'
 
 const LOCK_FOLDER = '/var/run/xen-hotplug'
 const LOCK = `${LOCK_FOLDER}/block`

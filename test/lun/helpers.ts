@@ -1,71 +1,74 @@
-import { expect } from 'vitest'
-import { type Attachment, type AttachOptions, type AttachRequest, attachLun, detachLun, type Host } from 'xen-lun'
-import { createSimulatedDom0, type SimulatedDom0, type SimulationOptions } from 'xen-lun/testing'
+import { type Attachment, attachLun, createMultipath, type MultipathMap } from 'xen-lun'
+import { createSimulatedDom0, type SimulatedDom0, type SimulatedUser, type SimulationOptions } from 'xen-lun/testing'
+import { until } from '../../src/flow/until.ts'
 
 export const target = 'iqn.2001-05.com.example:vm1'
-/** The same array; its LUN 5 is the volume of LUN 0 of {@link target}. */
-export const alias = 'iqn.2001-05.com.example:alias'
+export const address = { target, lun: 0 }
+export const guest = { domid: 1, name: 'guest', uuid: 'b2c3d4e5-0000-4000-8000-000000000001' }
+export const disk = { domid: 1, devid: 51712 }
+/** As xenstore has it, relative to dom0's home. */
+export const backendPath = 'backend/vbd/1/51712'
 
-/** Two domains with different uuids. */
-export const VBD_1 = 'backend/vbd/1/51712'
-export const VBD_2 = 'backend/vbd/2/51712'
-
-const PORTALS = ['10.0.1.1:3260', '10.0.2.1:3260']
-
-/** LUN 0 and 1 of a target are two volumes, the first of which has another address too; two domains without disks. */
+/** A host and a SAN with two volumes on one target, and nothing attached. */
 export function createDom0(options: SimulationOptions = {}): SimulatedDom0 {
-  const dom0 = createSimulatedDom0({
+  return createSimulatedDom0({
     volumes: [
       { name: 'v0', sizeMiB: 64 },
       { name: 'v1', sizeMiB: 64 },
     ],
-    targets: [
-      { iqn: target, luns: { 0: 'v0', 1: 'v1' } },
-      { iqn: alias, luns: { 5: 'v0' } },
-    ],
+    targets: [{ iqn: target, luns: { 0: 'v0', 1: 'v1' } }],
     ...options,
   })
-  for (const domid of [1, 2]) dom0.xen.addDomain({ domid, name: `guest${domid}`, uuid: uuidOf(domid) })
-  return dom0
 }
 
-export function uuidOf(domid: number): string {
-  return `b2c3d4e5-0000-4000-8000-00000000000${domid}`
+export async function attach(dom0: SimulatedDom0, lun = 0, { host } = dom0, owner?: string): Promise<Attachment> {
+  return await attachLun({ target, lun, portals: dom0.san.portals }, { host, ...(owner !== undefined && { owner }) })
 }
 
-type With = Pick<SimulatedDom0, 'host'>
-
-/** Attaches LUN 0 unless told otherwise. */
-export async function attach(
-  { host }: With,
-  owner?: string,
-  request: Partial<AttachRequest> = {},
-  options: AttachOptions = {}
-): Promise<Attachment> {
-  return await attachLun({ target, portals: PORTALS, ...request }, { host, owner, ...options })
+/** What a call rejected with. */
+export async function rejection(work: Promise<unknown>): Promise<unknown> {
+  return await work.then(
+    result => {
+      throw new Error(`it was to fail, but answered ${JSON.stringify(result)}`)
+    },
+    (error: unknown) => error
+  )
 }
 
-/** What a detach answers, as far as owners are concerned. */
-export async function detach({ host }: With, owner?: string, lun = 0, of = target): Promise<readonly unknown[]> {
-  const { outcome, owners } = await detachLun({ target: of, lun }, { host, owner })
-  return [outcome, ...owners]
+/** How much virtual time a call takes, however it ends. */
+export async function virtualMs({ host }: SimulatedDom0, work: Promise<unknown>): Promise<number> {
+  const startedMs = host.clock.now()
+  await work.catch(() => {})
+  return host.clock.now() - startedMs
 }
 
-/** What the journal has of the owners of a LUN. */
-export async function ownersOf({ files }: Host, lun = 0, of = target): Promise<Readonly<Record<string, unknown>>> {
-  const text = await files.read(`/run/xen-lun/luns/${of},${lun}.json`)
-  const entry = JSON.parse(text ?? '{}') as { readonly owners?: Record<string, { readonly state: string }> }
-  return Object.fromEntries(Object.entries(entry.owners ?? {}).map(([name, { state }]) => [name, state]))
+/** A map as multipathd has it. */
+export async function mapOf({ host }: SimulatedDom0, name: string): Promise<MultipathMap | undefined> {
+  return await createMultipath(host).map(name)
 }
 
-/** Expects that `work` changes nothing on the host, journal and order of its parts included. */
-export async function expectNoChange<T>(dom0: SimulatedDom0, work: () => Promise<T>): Promise<T> {
-  const before = { state: dom0.state(), journal: await journalOf(dom0) }
-  const result = await work()
-  expect({ state: dom0.state(), journal: await journalOf(dom0) }).toEqual(before)
-  return result
+/** Both portals fall silent, and everybody has noticed. */
+export async function cutAll({ san, host }: SimulatedDom0): Promise<void> {
+  for (const portal of san.portals) await san.cutPortal(portal)
+  await host.clock.sleep(60_000)
 }
 
-async function journalOf(dom0: SimulatedDom0): Promise<readonly unknown[]> {
-  return await Promise.all(dom0.state().ledger.map(async path => await dom0.host.files.read(path)))
+/** Runs `work` in a process of its own that is killed as soon as it has started a program whose line matches. */
+export async function killAt(
+  dom0: SimulatedDom0,
+  line: RegExp,
+  work: (user: SimulatedUser) => Promise<unknown>
+): Promise<void> {
+  const user = dom0.startUser()
+  const before = dom0.started.length
+  work(user).catch(() => {})
+  await until(
+    dom0.host.clock,
+    async () => {
+      if (!dom0.started.slice(before).some(each => line.test(each))) return false
+      user.kill()
+      return true
+    },
+    { awaited: String(line), timeoutMs: 30_000, everyMs: 1 }
+  )
 }

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { attachLun, createIscsiadm, detachLun, iqn, portal } from 'xen-lun'
 import type { SimulatedDom0 } from 'xen-lun/testing'
 import { until } from '../../src/flow/until.ts'
-import { attach, createDom0, detach, expectNoChange, ownersOf, target, VBD_1, VBD_2 } from './helpers.ts'
+import { attach, createDom0, detach, expectNoChange, ownersOf, target, VBD_1, VBD_2 } from './guests.ts'
 
 const portals = ['10.0.1.1:3260', '10.0.2.1:3260']
 

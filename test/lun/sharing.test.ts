@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { attachLun, createXenstore } from 'xen-lun'
 import type { BackendSpec, SimulatedDom0, XenBackend } from 'xen-lun/testing'
-import { alias, attach, createDom0, detach, expectNoChange, ownersOf, target, uuidOf, VBD_1, VBD_2 } from './helpers.ts'
+import { alias, attach, createDom0, detach, expectNoChange, ownersOf, target, uuidOf, VBD_1, VBD_2 } from './guests.ts'
 
 const QDISK_2 = 'backend/qdisk/2/51712'
 const shared = { code: 'LUN_SHARED', details: { target, lun: 0, domain: 'guest1', backend: VBD_1 } }
