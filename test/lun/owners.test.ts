@@ -288,7 +288,7 @@ describe('a process killed in the middle of an attach', () => {
     void attach(user, 'a', {}, { handOver: async () => await new Promise(() => (isHanded = true)) })
     await until(dom0.host.clock, async () => isHanded, { awaited: 'the hand-over', timeoutMs: 10_000 })
     user.kill()
-    expect(await ownersOf(dom0.host)).toEqual({ a: 'attaching', b: 'attached' })
+    expect(await ownersOf(dom0.host)).toEqual({ a: 'attached', b: 'attached' })
     expect(await detach(dom0, 'b')).toEqual(['released', 'a'])
     expect(await detach(dom0, 'a')).toEqual(['detached'])
     expect(dom0.leftovers()).toEqual([])
