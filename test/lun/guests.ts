@@ -67,5 +67,5 @@ export async function expectNoChange<T>(dom0: SimulatedDom0, work: () => Promise
 }
 
 async function journalOf(dom0: SimulatedDom0): Promise<readonly unknown[]> {
-  return await Promise.all(dom0.state().ledger.map(async path => await dom0.host.files.read(path)))
+  return await Promise.all(dom0.state().journal.map(async path => await dom0.host.files.read(path)))
 }

@@ -110,7 +110,7 @@ describe('of two owners', () => {
     const expected = { wwid: `3${'6'.repeat(32)}` }
     const wrong = async (): Promise<unknown> => await attach(dom0, 'b', { expected })
     await expect(expectNoChange(dom0, wrong)).rejects.toMatchObject({ code: 'LUN_MISMATCH' })
-    expect(dom0.state().ledger).toHaveLength(2)
+    expect(dom0.state().journal).toHaveLength(2)
     const gone = async (): Promise<never> => await Promise.reject(new Error('no'))
     const handedOver = async (): Promise<unknown> => await attach(dom0, 'b', {}, { handOver: gone })
     await expect(handedOver()).rejects.toThrow('no')
@@ -210,7 +210,7 @@ describe('sessions', () => {
     expect(lun.paths.map(({ state }) => state)).toEqual(['up', 'up'])
     expect(dom0.state().sessions).toEqual(sessions)
     expect(await detach(dom0, 'a')).toEqual(['detached'])
-    expect(dom0.state()).toMatchObject({ sessions, records, ledger: [] })
+    expect(dom0.state()).toMatchObject({ sessions, records, journal: [] })
     // Their login scanned for every LUN.
     expect(dom0.state().disks.map(disk => disk.lun)).toEqual([1, 1])
     expect(dom0.state().maps).toHaveLength(1)
@@ -239,7 +239,7 @@ test('after a reboot nobody holds anything', async () => {
   const text = (await dom0.host.files.read(entry)) ?? ''
   await dom0.reboot()
   expect(await detach(dom0, 'a')).toEqual(['already-detached'])
-  expect(dom0.state()).toMatchObject({ ledger: [], sessions: [], disks: [], maps: [] })
+  expect(dom0.state()).toMatchObject({ journal: [], sessions: [], disks: [], maps: [] })
 
   // Not even where /run outlives a boot.
   await dom0.host.files.makeDirectory('/run/xen-lun/luns', 0o700)
@@ -247,7 +247,7 @@ test('after a reboot nobody holds anything', async () => {
   expect(await attach(dom0, 'c')).toMatchObject({ outcome: 'attached' })
   expect(await ownersOf(dom0.host)).toEqual({ c: 'attached' })
   expect(await detach(dom0, 'c')).toEqual(['detached'])
-  expect(dom0.state()).toMatchObject({ ledger: [], sessions: [], disks: [], maps: [] })
+  expect(dom0.state()).toMatchObject({ journal: [], sessions: [], disks: [], maps: [] })
 })
 
 describe('a process killed in the middle of an attach', () => {
