@@ -1,8 +1,8 @@
-import { mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises'
+import { link, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { inspect } from 'node:util'
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import type { Command, CommandResult } from '../../src/host/command.ts'
 import { createExecaExecutor } from '../../src/host/execa.ts'
 import { createFlock } from '../../src/host/flock.ts'
@@ -143,8 +143,14 @@ describe('flock', () => {
   test('keeps others out until the task has ended, then lets them in', async () => {
     const order: string[] = []
     let letGo = (): void => {}
-    const first = lock().withLock('a', async () => await new Promise<void>(resolve => (letGo = resolve)), {
-      timeoutMs: 5000,
+    let first: Promise<void> = Promise.resolve()
+    await new Promise<void>(isIn => {
+      const task = async (): Promise<void> =>
+        await new Promise<void>(resolve => {
+          letGo = resolve
+          isIn()
+        })
+      first = lock().withLock('a', task, { timeoutMs: 5000 })
     })
     const blocked = lock().withLock('a', async () => order.push('too early'), { timeoutMs: 200 })
     await expect(blocked).rejects.toMatchObject({ code: 'LOCK_TIMEOUT', details: { lock: 'a' } })
@@ -163,5 +169,90 @@ describe('flock', () => {
   test('different names do not meet', async () => {
     const inner = async (): Promise<string> => await lock().withLock('b', async () => 'both', { timeoutMs: 5000 })
     expect(await lock().withLock('a', inner, { timeoutMs: 5000 })).toBe('both')
+  })
+
+  describe("of Xen's scripts, by a path", () => {
+    const taken = (): string => join(folder, 'xen', 'block')
+    const limits = { timeoutMs: 5000 }
+    const inodeOf = async (path: string): Promise<number | undefined> => (await files.stat(path))?.inode
+    const awaitWaiter = async (inode: number | undefined): Promise<void> =>
+      await vi.waitFor(
+        async () => expect(await readFile('/proc/locks', 'utf8')).toMatch(new RegExp(`-> FLOCK .*:${inode} `)),
+        {
+          timeout: 5000,
+          interval: 5,
+        }
+      )
+
+    test('the file is there while the lock is held, and removed on release', async () => {
+      const inside = await lock().withLock(taken(), async () => await readdir(join(folder, 'xen')), limits)
+      expect([inside, await readdir(join(folder, 'xen'))]).toEqual([['block'], []])
+      const failing = lock().withLock(taken(), async () => await Promise.reject(new Error('no')), limits)
+      await expect(failing).rejects.toThrow('no')
+      expect(await readdir(join(folder, 'xen'))).toEqual([])
+    })
+
+    test('one waits for the other, in order, and takes a new file', async () => {
+      const order: string[] = []
+      let inside = 0
+      let second: Promise<void> = Promise.resolve()
+      const enter = async (name: string): Promise<void> => {
+        expect(++inside).toBe(1)
+        order.push(name, String(await inodeOf(taken())))
+      }
+      await lock().withLock(
+        taken(),
+        async () => {
+          await enter('first')
+          second = lock().withLock(
+            taken(),
+            async () => {
+              await enter('second')
+              inside--
+            },
+            limits
+          )
+          await awaitWaiter(await inodeOf(taken()))
+          // Keeps the number of the inode from being given to the next file.
+          await link(taken(), join(folder, 'kept'))
+          inside--
+        },
+        limits
+      )
+      await second
+      expect([order[0], order[2]]).toEqual(['first', 'second'])
+      expect(order[1]).toBe(String(await inodeOf(join(folder, 'kept'))))
+      expect(order[3]).toMatch(/^\d+$/)
+      expect(order[3]).not.toBe(order[1])
+      expect(await readdir(join(folder, 'xen'))).toEqual([])
+    })
+
+    test('a crowd never meets inside', async () => {
+      let inside = 0
+      let most = 0
+      const enter = async (): Promise<void> => {
+        most = Math.max(most, ++inside)
+        await files.stat(taken())
+        inside--
+      }
+      const comeTwice = async (): Promise<void> => {
+        await lock().withLock(taken(), enter, limits)
+        await lock().withLock(taken(), enter, limits)
+      }
+      await Promise.all(Array.from({ length: 4 }, comeTwice))
+      expect([most, await readdir(join(folder, 'xen'))]).toEqual([1, []])
+    })
+
+    test('one that stays taken is refused, and its file stays', async () => {
+      await lock().withLock(
+        taken(),
+        async () => {
+          const refused = lock().withLock(taken(), async () => expect.fail('got in'), { timeoutMs: 100 })
+          await expect(refused).rejects.toMatchObject({ code: 'LOCK_TIMEOUT', details: { lock: taken() } })
+          expect(await readdir(join(folder, 'xen'))).toEqual(['block'])
+        },
+        limits
+      )
+    })
   })
 })

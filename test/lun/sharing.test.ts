@@ -186,6 +186,14 @@ describe('the same VM', () => {
     expect((await attach(dom0, 'backend/vbd/1/51728')).outcome).toBe('already-attached')
   })
 
+  test('is a domain that does not say yet which VM it is, to itself', async () => {
+    const dom0 = createDom0()
+    await serve(dom0)
+    await setVm(dom0, 1, undefined)
+    addBackend(dom0, 1, { devid: 51728 })
+    expect((await attach(dom0, 'backend/vbd/1/51728')).outcome).toBe('already-attached')
+  })
+
   test('attaches again what it has', async () => {
     const dom0 = createDom0()
     await serve(dom0)
@@ -251,8 +259,8 @@ describe('a domain that was given the volume and has not connected yet', () => {
   test('does not count after a reboot', async () => {
     const dom0 = createDom0()
     addBackend(dom0, 1)
-    await attach(dom0, VBD_1)
-    const path = `/run/xen-lun/luns/${target},0.json`
+    await attach(dom0, VBD_1, { target: alias, lun: 5 })
+    const path = `/run/xen-lun/luns/${alias},5.json`
     const text = (await dom0.host.files.read(path)) ?? ''
     await dom0.reboot()
     await dom0.host.files.makeDirectory('/run/xen-lun/luns', 0o700)
