@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 // Block hotplug script: xl calls it as `block-xen-lun add|remove` with XENBUS_PATH in the environment.
 // `npm run build` bundles it into dist/block-xen-lun.cjs, one file, because dom0 has no node_modules.
-import { attachLun, createLocalHost, createXenstore, detachLun, type Xenstore } from 'xen-lun'
+import { attachLun, createLocalHost, createXenstore, detachLun, type HandedOver, type Xenstore } from 'xen-lun'
 import { parseTarget } from './target.ts'
 
 const DEADLINE_MS = 32_000 // xl kills the script after 40 s, without asking why
@@ -9,21 +9,21 @@ const ERROR_BYTES = 256
 
 async function add(xenstore: Xenstore, base: string): Promise<void> {
   const request = parseTarget(await xenstore.read(`${base}/params`))
+  const handOver = async ({ device, deviceNumber: { major, minor } }: HandedOver): Promise<void> =>
+    await xenstore.write({
+      [`${base}/physical-device`]: `${major.toString(16)}:${minor.toString(16)}`,
+      [`${base}/physical-device-path`]: device,
+      [`${base}/hotplug-status`]: 'connected',
+    })
   // Paths that come later are nobody's business once this process has ended.
-  const lun = await attachLun({ ...request, paths: { lateMs: 0 } }, { timeoutMs: DEADLINE_MS })
-  const { major, minor } = lun.deviceNumber
-  await xenstore.write({
-    [`${base}/physical-device`]: `${major.toString(16)}:${minor.toString(16)}`,
-    [`${base}/physical-device-path`]: lun.device,
-    [`${base}/hotplug-status`]: 'connected',
-  })
+  await attachLun({ ...request, paths: { lateMs: 0 } }, { timeoutMs: DEADLINE_MS, owner: base, handOver })
 }
 
 async function remove(xenstore: Xenstore, base: string): Promise<void> {
   const params = await xenstore.tryRead(`${base}/params`)
   if (params === undefined) return
   const { target, lun } = parseTarget(params)
-  await detachLun({ target, lun }, { timeoutMs: DEADLINE_MS })
+  await detachLun({ target, lun }, { timeoutMs: DEADLINE_MS, owner: base })
 }
 
 async function main(): Promise<void> {

@@ -16,7 +16,8 @@ export interface DetachOptions extends LunOptions {
   readonly busyMs?: number | undefined
   /**
    * Where no path works any more, fails what waits to be written to this map, so that its writer lets go of it: that
-   * data is lost, and `writes` says so. Refused all the same while a mount, another device or a guest uses the LUN.
+   * data is lost, and `writes` says so. Refused all the same while a mount, another device or a guest uses the LUN. A
+   * LUN that nobody has open needs no force: its last user's close wrote everything.
    */
   readonly force?: boolean | undefined
 }
@@ -129,7 +130,7 @@ async function takeAway(
     return await tearDown(context, operation, leftovers, { busyMs, removeMs: timeoutMs, onBusy })
   } catch (error) {
     await force.restore()
-    throw isLunError(error, 'MAP_BUSY') ? await describeBusy(context, operation, names) : error
+    throw await force.advise(isLunError(error, 'MAP_BUSY') ? await describeBusy(context, operation, names) : error)
   }
 }
 

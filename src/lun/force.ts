@@ -1,3 +1,4 @@
+import { isLunError, LunError } from '../core/error.ts'
 import type { Context } from './context.ts'
 import type { FoundLun } from './find-lun.ts'
 import type { Operation } from './operation.ts'
@@ -10,6 +11,8 @@ export interface Force {
   restore(): Promise<void>
   /** I/O was failed, and so is lost. */
   isLost(): boolean
+  /** Adds to the error of a busy LUN that only force will help. */
+  advise(error: unknown): Promise<unknown>
 }
 
 /**
@@ -23,13 +26,21 @@ export function createForce(
   isWanted: boolean
 ): Force {
   let isLost = false
+  const isDead = async (): Promise<boolean> => {
+    if (map === undefined) return false
+    const { paths = [] } = (await multipath.map(map.name)) ?? {}
+    return !paths.some(({ dmState }) => dmState === 'active')
+  }
   return {
     isLost: () => isLost,
+    advise: async error => {
+      if (isWanted || !isLunError(error, 'LUN_IN_USE') || !(await isDead().catch(() => false))) return error
+      const advice = 'no path to it works, so what it writes waits for ever unless the detach is told to force'
+      return new LunError('LUN_IN_USE', `${error.message}; ${advice}`, error.details, { cause: error })
+    },
     letGo: async () => {
       if (isLost) return true
-      if (!isWanted || map === undefined) return false
-      const { paths = [] } = (await multipath.map(map.name)) ?? {}
-      if (paths.some(({ dmState }) => dmState === 'active')) return false
+      if (!isWanted || map === undefined || !(await isDead())) return false
       await multipath.disableQueueing(map.name)
       isLost = true
       emit({ type: 'warning', message: `no path to ${map.name} works: what was being written to it is lost` })
