@@ -59,7 +59,7 @@ describe('of a target', () => {
     const draft = `/run/xen-lun/targets/.${target}.json.draft`
     const files = booted({ [draft]: '{' })
     const journal = createJournal(files)
-    expect([await journal.hasTarget(target), await journal.targets()]).toEqual([true, []])
+    expect([await journal.hasTarget(target), await journal.targets()]).toEqual([true, [target]])
     await journal.forgetTarget(target)
     expect(files.contents.has(draft)).toBe(false)
   })
