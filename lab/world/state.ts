@@ -74,7 +74,7 @@ export const snapshot = async (): Promise<HostState> => {
     discoveries: listDatabase('send_targets'),
     ifaces: listDatabase('ifaces'),
     wwids: readWwids(),
-    ledger: listFiles('/run/xen-lun'),
+    journal: listFiles('/run/xen-lun'),
     vbds,
   }
 }

@@ -5,6 +5,7 @@ import { type Context, createContext } from './context.ts'
 import { type FoundLun, findLun } from './find-lun.ts'
 import { createForce, type Force } from './force.ts'
 import { assertUnused, describeBusy, findFinalUser } from './in-use.ts'
+import type { OwnerState } from './journal-entries.ts'
 import { leaveTarget } from './leave.ts'
 import { type LunOptions, OPERATION_TIMEOUT_MS, type Operation, runOnLun } from './operation.ts'
 import { checkAddress, type LunAddress } from './request.ts'
@@ -82,21 +83,18 @@ export async function detachLocked(context: Context, operation: Operation, optio
     if (isOwner) await journal.dropOwner(operation, owner)
     return { ...kept, outcome: isOwner ? 'released' : 'already-detached' }
   }
-  if (entry !== undefined) await journal.noteOwner(operation, owner, 'detaching')
-  try {
-    return await detachFound(context, operation, await findLun(context, operation, entry), options)
-  } catch (error) {
-    // Nothing was changed, so it is held as before; 'detaching' would keep reconcile() off while this process lives.
-    if (entry !== undefined && isLunError(error, 'LUN_IN_USE')) await journal.putBack(operation, entry)
-    throw error
-  }
+  const found = await findLun(context, operation, entry)
+  return await detachFound(context, operation, { ...found, state: entry?.owners[owner]?.state }, options)
 }
 
-/** Takes a LUN away that nobody holds any more. */
+/** A LUN, and how its last owner held it. */
+type HeldLun = FoundLun & { readonly state: OwnerState | undefined }
+
+/** Takes a LUN away that nobody else holds. */
 async function detachFound(
   context: Context,
   operation: Operation,
-  found: FoundLun,
+  found: HeldLun,
   { busyMs = BUSY_MS, force = false, timeoutMs = OPERATION_TIMEOUT_MS }: DetachHow
 ): Promise<Detachment> {
   const { target, lun } = operation
@@ -114,7 +112,7 @@ async function detachFound(
 async function takeAway(
   context: Context,
   operation: Operation,
-  { map, disks, isShared, leftovers }: FoundLun,
+  { map, disks, isShared, leftovers, state }: HeldLun,
   force: Force,
   { busyMs, timeoutMs }: { readonly busyMs: number; readonly timeoutMs: number }
 ): Promise<readonly FailedStep[]> {
@@ -124,13 +122,20 @@ async function takeAway(
     // refuses to flush an open map, so only a plain disk needs a look at every process.
     if (!isShared) await assertUnused(context, operation, names, { busyMs, withProcesses: map === undefined })
   })
+  const note = async (next: OwnerState | undefined): Promise<void> => {
+    if (state !== undefined && next !== undefined) await context.journal.noteOwner(operation, operation.owner, next)
+  }
+  await note('detaching')
   const onBusy = async (): Promise<Error | undefined> =>
     (await force.letGo()) ? undefined : await findFinalUser(context, operation, names)
   try {
     return await tearDown(context, operation, leftovers, { busyMs, removeMs: timeoutMs, onBusy })
   } catch (error) {
     await force.restore()
-    throw await force.advise(isLunError(error, 'MAP_BUSY') ? await describeBusy(context, operation, names) : error)
+    const isBusy = isLunError(error, 'MAP_BUSY')
+    // Refused: nothing was changed, and its owner has it still.
+    if (isBusy || isLunError(error, 'LUN_IN_USE')) await note(state)
+    throw await force.advise(isBusy ? await describeBusy(context, operation, names) : error)
   }
 }
 

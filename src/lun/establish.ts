@@ -68,8 +68,6 @@ export async function establish(
     await startPaths(shared, endpoints, paths, stopPaths.signal)
     const found = await operation.step('device', async () => await findDevice(shared, paths))
     await handOver(shared, found, wish.handOver)
-    operation.signal.throwIfAborted()
-    if (hold.isNew) await context.journal.noteOwner(operation, operation.owner, 'attached')
     // What has begun goes on under the lock of this attach; what begins later has to ask for it.
     entrance.leaveLun()
     for (const path of paths) if (path.hasSession()) operation.keep(path.settled)
@@ -141,7 +139,7 @@ async function isEverywhere(context: Context, wish: Wish, endpoints: readonly En
 }
 
 async function handOver(
-  { context, operation, wish, identity }: PathContext,
+  { context, operation, wish, identity, made }: PathContext,
   { node, block }: FoundDevice,
   receive: Wish['handOver']
 ): Promise<void> {
@@ -151,7 +149,12 @@ async function handOver(
       const devices = await findDevices(context, await context.iscsiadm.sessions(operation), operation.lun)
       await proveDevice(context, operation, block, wwid, devices)
     })
-    if (receive !== undefined) await operation.step('hand-over', async () => await receive({ ...node, wwid }))
+    // From here on it is not taken back because of an abort: somebody may use it already.
+    operation.signal.throwIfAborted()
+    if (made.isHoldNew) await context.journal.noteOwner(operation, operation.owner, 'attached')
+    if (receive === undefined) return
+    made.isOffered = true
+    await operation.step('hand-over', async () => await receive({ ...node, wwid }))
   })
 }
 

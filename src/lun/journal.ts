@@ -47,8 +47,6 @@ export interface Journal {
   /** Adds or changes one owner. */
   noteOwner(place: LunPlace, owner: string, state: OwnerState): Promise<void>
   noteWwid(place: LunPlace, wwid: Wwid): Promise<void>
-  /** Has the LUN be held as it was before. */
-  putBack(place: LunPlace, entry: LunEntry): Promise<void>
   /** Forgets the owner, and with the last one the LUN. */
   dropOwner(place: LunPlace, owner: string): Promise<void>
   forgetLun(place: LunPlace): Promise<void>
@@ -127,7 +125,6 @@ export function createJournal(files: Files): Journal {
       await writeLun(place, entry => ({ ...entry, owners: { ...entry.owners, [owner]: { state, process } } }))
     },
     noteWwid: async (place, wwid) => await writeLun(place, entry => ({ ...entry, wwid })),
-    putBack: async (place, entry) => await writeLun(place, () => entry),
     dropOwner: async (place, owner) => {
       const { [owner]: _gone, ...owners } = (await lun(place))?.owners ?? {}
       if (Object.keys(owners).length === 0) await remove(lunPath(place))

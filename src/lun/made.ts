@@ -29,6 +29,8 @@ export interface Made {
   readonly wwidsBefore: readonly string[]
   /** Whether the owner did not hold the LUN before. */
   readonly isHoldNew: boolean
+  /** The device was handed over, or nearly so: somebody may have it open. */
+  isOffered: boolean
 }
 
 export async function createMade({ multipath }: Context, isHoldNew: boolean): Promise<Made> {
@@ -42,6 +44,7 @@ export async function createMade({ multipath }: Context, isHoldNew: boolean): Pr
     joined: new Set(),
     wwidsBefore,
     isHoldNew,
+    isOffered: false,
   }
 }
 
@@ -74,8 +77,8 @@ export async function takeBack(
     // Where the LUN was not the one expected, multipathd may have made a map of what it was.
     wwidEntries: found.isShared ? [] : [wwid, found.map?.wwid].filter(isNew),
   }
-  // Nobody had the device, so what waits for it is only our own test of it.
-  const force = createForce(context, { emit: () => {} }, found, true)
+  // As long as nobody had the device, what waits for it is only our own test of it.
+  const force = createForce(context, { emit: () => {} }, found, !made.isOffered)
   const onBusy = async (): Promise<undefined> => {
     await force.letGo()
   }

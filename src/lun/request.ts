@@ -71,7 +71,7 @@ export interface Endpoint {
   readonly iface: string
 }
 
-/** One line per endpoint, for maps, ledgers and people. */
+/** One line per endpoint, for maps, journals and people. */
 export function endpointKey({ portal: at, iface }: Endpoint): string {
   return `${formatPortal(at)} ${iface}`
 }

@@ -1,7 +1,9 @@
 import { volumeOf } from '../block/volume.ts'
 import { findXenBackends } from '../block/xen-backends.ts'
 import { LunError } from '../core/error.ts'
+import { isAlive, parseProcessId } from '../host/process-id.ts'
 import type { Context } from './context.ts'
+import type { Owner } from './journal-entries.ts'
 import type { Operation } from './operation.ts'
 import { domainOf } from './owner.ts'
 
@@ -63,15 +65,22 @@ async function connected({ host }: Context, wwid: string): Promise<readonly Shar
 /** Backends this library has given the volume to, through whatever target, before blkback opens it. */
 async function journalled(context: Context, wwid: string): Promise<readonly Sharer[]> {
   const luns = (await context.journal.luns()).filter(({ entry, isStale }) => !isStale && entry.wwid === wwid)
-  const owners = luns.flatMap(({ entry }) => Object.keys(entry.owners))
+  const owners = luns.flatMap(({ entry }) => Object.entries(entry.owners))
   const sharers = await Promise.all(
-    owners.map(async (backend): Promise<readonly Sharer[]> => {
+    owners.map(async ([backend, owner]): Promise<readonly Sharer[]> => {
       const domid = domainOf(backend)
-      if (domid === undefined || !(await context.xenstore.exists(backend))) return []
+      if (domid === undefined || (await isToCheck(context, owner))) return []
+      if (!(await context.xenstore.exists(backend))) return []
       return [{ domid, backend, isReadOnly: await isReadOnly(context, backend), isClosing: false }]
     })
   )
   return sharers.flat()
+}
+
+/** Has not checked for sharing yet, and finds us when it does: should both find each other, nobody would get the volume. */
+async function isToCheck({ host }: Context, { state, process }: Owner): Promise<boolean> {
+  const id = state === 'attaching' ? parseProcessId(process) : undefined
+  return id !== undefined && (await isAlive(host.files, id))
 }
 
 /** Disks that QEMU serves: the kernel knows nothing of them. */

@@ -115,7 +115,7 @@ test('who could not let go holds the LUN as before', async () => {
   const { device } = await attach(dom0)
   const mounted = dom0.mount(device, '/mnt')
   const journal = async (): Promise<unknown> =>
-    await Promise.all(dom0.state().ledger.map(async path => await dom0.host.files.read(path)))
+    await Promise.all(dom0.state().journal.map(async path => await dom0.host.files.read(path)))
   const before = await journal()
   await rejection(detachLun(address, { host: dom0.startUser().host }))
   expect(await journal()).toEqual(before)

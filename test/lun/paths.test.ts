@@ -62,6 +62,7 @@ async function waitedMs(policy: PathPolicy, fates: readonly Fate[], stopMs = 60_
     joined: new Set(''),
     wwidsBefore: [],
     isHoldNew: true,
+    isOffered: false,
   }
   const entrance = createEntrance(context, operation, signal)
   const shared = { context, operation, wish, made, identity, isMultipath: true, entrance, admit: async () => {} }

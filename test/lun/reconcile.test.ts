@@ -175,7 +175,7 @@ describe('after a reboot', () => {
     await startGuest(dom0)
     await dom0.reboot()
     expect(await reconcile(dom0)).toEqual({ isApplied: false, ...nothing })
-    expect(dom0.state()).toMatchObject({ sessions: [], maps: [], ledger: [] })
+    expect(dom0.state()).toMatchObject({ sessions: [], maps: [], journal: [] })
     await startGuest(dom0)
   })
 
@@ -184,7 +184,7 @@ describe('after a reboot', () => {
     await startGuest(dom0)
     const { files } = dom0.host
     const notes = await Promise.all(
-      dom0.state().ledger.map(async path => [path, (await files.read(path)) ?? ''] as const)
+      dom0.state().journal.map(async path => [path, (await files.read(path)) ?? ''] as const)
     )
     await dom0.reboot()
     for (const [path, text] of notes) {
@@ -196,7 +196,7 @@ describe('after a reboot', () => {
       'leave: no LUN of it is attached',
     ])
     await apply(dom0)
-    expect(dom0.state()).toMatchObject({ ledger: [], records: [] })
+    expect(dom0.state()).toMatchObject({ journal: [], records: [] })
   })
 })
 

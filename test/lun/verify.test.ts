@@ -40,7 +40,7 @@ describe('all is well', () => {
   test('of a LUN that this library has not attached', async () => {
     const dom0 = createDom0()
     const { wwid } = await attach(dom0)
-    for (const path of dom0.state().ledger) await dom0.host.files.remove(path)
+    for (const path of dom0.state().journal) await dom0.host.files.remove(path)
     expect(await verifyLun(address, dom0)).toMatchObject({ wwid })
   })
 })
@@ -79,12 +79,12 @@ describe('another volume behind a live session', () => {
     const { dom0, lun, expected, found } = await wwids()
     await dom0.san.remapLun(target, 0, 'v1')
     const started = dom0.started.length
-    const { sessions, maps, records, ledger } = dom0.state()
+    const { sessions, maps, records, journal } = dom0.state()
     const error = await rejection(verifyLun(address, dom0))
     expect(error).toMatchObject({ code: 'LUN_MISMATCH', details: { ...address, what: 'wwid', expected, found } })
     expect(String(error)).toContain(expected)
     expect(String(error)).toContain(found)
-    expect(dom0.state()).toMatchObject({ sessions, maps, records, ledger })
+    expect(dom0.state()).toMatchObject({ sessions, maps, records, journal })
     expect(dom0.started.slice(started)).toEqual([])
     await dom0.san.remapLun(target, 0, 'v0')
     expect(await verifyLun(address, dom0)).toMatchObject({ wwid: lun.wwid })
@@ -102,12 +102,12 @@ describe('another volume behind a live session', () => {
     const { dom0, expected, found } = await wwids()
     await dom0.san.remapLun(target, 0, 'v1')
     for (const owner of [undefined, 'another']) {
-      const { sessions, maps, records, ledger } = dom0.state()
+      const { sessions, maps, records, journal } = dom0.state()
       expect(await rejection(attach(dom0, 0, dom0, owner))).toMatchObject({
         code: 'LUN_MISMATCH',
         details: { what: 'wwid', expected, found },
       })
-      expect(dom0.state()).toMatchObject({ sessions, maps, records, ledger })
+      expect(dom0.state()).toMatchObject({ sessions, maps, records, journal })
     }
   })
 })
@@ -139,7 +139,7 @@ test("a map whose uuid is not its paths' is found, and not handed over", async (
   await attach(dom0)
   const lun = dom0.state().maps[0]
   const { files } = dom0.host
-  const journal = dom0.state().ledger.find(path => path.includes('/luns/')) ?? ''
+  const journal = dom0.state().journal.find(path => path.includes('/luns/')) ?? ''
   // The journal and the paths agree on the new volume; only multipathd's map is still that of the old one.
   await dom0.san.remapLun(target, 0, 'v1')
   for (const name of ['sda', 'sdb']) await files.write(`/sys/block/${name}/device/rescan`, '1')

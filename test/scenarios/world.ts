@@ -9,7 +9,7 @@ export interface World {
   readonly daemons: { readonly iscsid: Daemon; readonly multipathd: Daemon }
   /** What the host holds now, seen by other means than the library's. */
   snapshot(): Promise<HostState>
-  /** Throws an error that lists every session, disk, map, record, WWID, ledger file and backend on the host. */
+  /** Throws an error that lists every session, disk, map, record, WWID, journal file and backend on the host. */
   expectClean(): Promise<void>
   /** Lists the programs the library starts during `action`. */
   traceProcesses<T>(action: () => Promise<T>): Promise<Traced<T>>

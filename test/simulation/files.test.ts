@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
-import type { Files } from 'xen-lun'
+import { type Files, type Host, run } from 'xen-lun'
 import { createSimulatedDom0 } from 'xen-lun/testing'
+import { until } from '../../src/flow/until.ts'
 import { createMemoryFiles } from '../../src/testing/memory-files.ts'
 
 const kinds: readonly (readonly [string, () => Files])[] = [
@@ -28,5 +29,53 @@ describe.each(kinds)('inodes of %s', (_, create) => {
     expect(await inodeOf('/run/x/a')).toBeUndefined()
     await files.withDescriptor('/run/x/a', async () => {})
     expect([first, second]).not.toContain(await inodeOf('/run/x/a'))
+  })
+})
+
+describe('flock of the simulated dom0', () => {
+  const path = '/run/lock/test'
+  const lockOf = async ({ executor }: Pick<Host, 'executor'>, descriptor: number, seconds: string): Promise<number> =>
+    await run(executor, {
+      file: 'flock',
+      args: ['--exclusive', '--timeout', seconds, '3'],
+      descriptors: [descriptor],
+      decode: ({ exitCode }) => exitCode,
+    })
+
+  test('locks the open file, whatever becomes of its name', async () => {
+    const dom0 = createSimulatedDom0()
+    const { files } = dom0.host
+    const other = dom0.startUser().host
+    await files.withDescriptor(path, async first => {
+      const inode = (await files.stat(path))?.inode
+      expect(await lockOf(dom0.host, first, '1')).toBe(0)
+      await other.files.withDescriptor(path, async same => expect(await lockOf(other, same, '1')).toBe(1))
+      await files.remove(path)
+      expect((await files.stat(`/proc/self/fd/${first}`))?.inode).toBe(inode)
+      await other.files.withDescriptor(path, async next => {
+        expect((await other.files.stat(`/proc/self/fd/${next}`))?.inode).toBe((await files.stat(path))?.inode)
+        expect((await files.stat(path))?.inode).not.toBe(inode)
+        expect(await lockOf(other, next, '1')).toBe(0)
+      })
+    })
+    expect(await files.list('/proc/self/fd')).toEqual([])
+  })
+
+  test('goes with the process that is killed', async () => {
+    const dom0 = createSimulatedDom0()
+    const user = dom0.startUser()
+    let isHeld = false
+    void user.host.files.withDescriptor(path, async descriptor => {
+      isHeld = (await lockOf(user.host, descriptor, '1')) === 0
+      await new Promise(() => {})
+    })
+    const { files } = dom0.host
+    await until(dom0.host.clock, async () => isHeld, { awaited: 'the lock to be taken', timeoutMs: 1000 })
+    await files.withDescriptor(path, async mine => {
+      expect(await lockOf(dom0.host, mine, '1')).toBe(1)
+      user.kill()
+      expect(await lockOf(dom0.host, mine, '1')).toBe(0)
+    })
+    expect(await files.list(`/proc/${user.pid}`)).toEqual([])
   })
 })

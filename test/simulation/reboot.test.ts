@@ -20,7 +20,7 @@ describe('a reboot', () => {
     const { host } = dom0
     await dom0.reboot()
 
-    const nothing = { sessions: [], disks: [], maps: [], watched: [], ledger: [], vbds: [] }
+    const nothing = { sessions: [], disks: [], maps: [], watched: [], journal: [], vbds: [] }
     expect(dom0.state()).toMatchObject({ ...nothing, records, wwids })
     expect([records.length, wwids]).toEqual([2, [lun.wwid]])
     expect(dom0.host).not.toBe(host)

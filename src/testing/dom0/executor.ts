@@ -24,7 +24,7 @@ export function createExecutor(
       }
       started.push(line)
       const descriptors = (command.descriptors ?? []).map(
-        (descriptor): OpenFile => ({ pid: process.pid, descriptor, path: process.pathOf(descriptor) ?? '' })
+        (descriptor): OpenFile => ({ pid: process.pid, descriptor, inode: process.inodeOf(descriptor) ?? 0 })
       )
       return await process.wait(limited(program, command, descriptors, process, options))
     },

@@ -94,16 +94,17 @@ export function createFiles(shared: Tree, process: SimulatedProcess): Files {
         await process.act(`create ${path}`)
         if (tree.find(path) === undefined) tree.put(path, textFile('', 0o600))
       }
-      const descriptor = process.open(tree.resolve(path) ?? path)
-      // The open file itself, even after another one took its place.
-      const opened = `/proc/${process.pid}/fd/${descriptor}`
       const node = tree.find(path)
-      if (node !== undefined) tree.put(opened, node)
+      if (node === undefined) throw fileError('ENOENT', path)
+      const descriptor = process.open(tree.inodeOf(node))
+      // Not a link to the path: it is the open file itself, whatever becomes of its name.
+      const shown = `/proc/${process.pid}/fd/${descriptor}`
+      tree.put(shown, node)
       try {
         return await use(descriptor)
       } finally {
-        tree.remove(opened)
         process.close(descriptor)
+        tree.remove(shown)
       }
     },
   }

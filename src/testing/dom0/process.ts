@@ -11,11 +11,11 @@ export interface SimulatedProcess {
   act(call: string): Promise<void>
   /** Waits for something that happens outside, for ever if the process dies meanwhile. */
   wait<T>(happening: Promise<T>): Promise<T>
-  /** Opens a file, closed at the latest with the process. */
-  open(path: string): number
+  /** Opens a file, by its inode; closed at the latest with the process. */
+  open(inode: number): number
   close(descriptor: number): void
-  /** The path of an open file. */
-  pathOf(descriptor: number): string | undefined
+  /** Which file is open; it may have been removed since. */
+  inodeOf(descriptor: number): number | undefined
   isDead(): boolean
   /** SIGKILL. */
   kill(): void
@@ -27,7 +27,7 @@ export function createProcess(
   scheduler: Scheduler,
   onClose: (pid: number, descriptor: number) => void
 ): SimulatedProcess {
-  const descriptors = new Map<number, string>()
+  const descriptors = new Map<number, number>()
   let nextDescriptor = 10
   let isDead = false
   const alive = async (): Promise<void> => {
@@ -62,13 +62,13 @@ export function createProcess(
       if ('error' in result) throw result.error
       return result.value
     },
-    open: path => {
+    open: inode => {
       const descriptor = nextDescriptor++
-      descriptors.set(descriptor, path)
+      descriptors.set(descriptor, inode)
       return descriptor
     },
     close,
-    pathOf: descriptor => descriptors.get(descriptor),
+    inodeOf: descriptor => descriptors.get(descriptor),
     isDead: () => isDead,
     kill: () => {
       isDead = true

@@ -6,7 +6,7 @@ export interface Program {
 }
 
 export interface ProgramContext {
-  /** Paths of the files the process gets as descriptors 3, 4, … */
+  /** The files the process gets as descriptors 3, 4, … */
   readonly descriptors: readonly OpenFile[]
   /** Whether it has been killed: then it does nothing more. */
   readonly isKilled: () => boolean
@@ -16,7 +16,7 @@ export interface ProgramContext {
 export interface OpenFile {
   readonly pid: number
   readonly descriptor: number
-  readonly path: string
+  readonly inode: number
 }
 
 export function answer(stdout: string, exitCode = 0, stderr = ''): CommandResult {

@@ -55,16 +55,17 @@ export interface FileLocks extends Program {
 }
 
 export function createFlockProgram(scheduler: Scheduler): FileLocks {
-  const held = new Map<string, OpenFile>()
+  /** By inode: a file that took the place of a removed one is another lock. */
+  const held = new Map<number, OpenFile>()
   const waiting: { readonly file: OpenFile; readonly wake: () => void; readonly giveUp: () => void }[] = []
   return {
     release: (pid, descriptor) => {
       const given = waiting.findIndex(({ file }) => file.pid === pid && file.descriptor === descriptor)
       if (given >= 0) waiting.splice(given, 1)[0]?.giveUp()
-      for (const [path, holder] of held) {
+      for (const [inode, holder] of held) {
         if (holder.pid !== pid || holder.descriptor !== descriptor) continue
-        held.delete(path)
-        const next = waiting.findIndex(({ file }) => file.path === path)
+        held.delete(inode)
+        const next = waiting.findIndex(({ file }) => file.inode === inode)
         if (next >= 0) waiting.splice(next, 1)[0]?.wake()
       }
     },
@@ -72,15 +73,15 @@ export function createFlockProgram(scheduler: Scheduler): FileLocks {
       const [file] = descriptors
       if (file === undefined) return failed(64, 'flock: bad file descriptor\n')
       const seconds = Number(readOptions(args, ['--exclusive']).get('--timeout'))
-      if (!held.has(file.path)) held.set(file.path, file)
-      else if (held.get(file.path) !== file) {
+      if (!held.has(file.inode)) held.set(file.inode, file)
+      else if (held.get(file.inode) !== file) {
         const gotIt = await new Promise<boolean>(resolve => {
           const stop = new AbortController()
           const entry = {
             file,
             wake: () => {
               stop.abort()
-              held.set(file.path, file)
+              held.set(file.inode, file)
               resolve(true)
             },
             giveUp: () => stop.abort(),

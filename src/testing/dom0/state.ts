@@ -60,7 +60,7 @@ export interface HostState {
   readonly ifaces: readonly string[]
   readonly wwids: readonly string[]
   /** Files below /run/xen-lun. */
-  readonly ledger: readonly string[]
+  readonly journal: readonly string[]
   /** Backend directories in xenstore, e.g. `/local/domain/0/backend/vbd/1/51712`. */
   readonly vbds: readonly string[]
 }
@@ -113,7 +113,7 @@ export function readState({ tree, kernel, multipathd, xenstore }: StateParts): H
     discoveries: filesBelow(tree, `${DATABASE}/send_targets`),
     ifaces: filesBelow(tree, `${DATABASE}/ifaces`),
     wwids: multipathd.wwids(),
-    ledger: filesBelow(tree, '/run/xen-lun'),
+    journal: filesBelow(tree, '/run/xen-lun'),
     vbds: [...xenstore.values.keys()].filter(key => /^\/local\/domain\/0\/backend\/vbd\/\d+\/\d+$/.test(key)),
   }
 }
