@@ -38,7 +38,7 @@ export interface Journal {
   /** Adds what is about to be done. */
   noteTarget(target: Iqn, more: Partial<TargetEntry>): Promise<void>
   /** Strikes out what is done or gone. */
-  strikeTarget(target: Iqn, gone: Partial<Record<'jobs' | 'logins' | 'discoveries', readonly string[]>>): Promise<void>
+  strikeTarget(target: Iqn, gone: Partial<Record<keyof TargetEntry, readonly string[]>>): Promise<void>
   /** Nothing of ours is left there. */
   forgetTarget(target: Iqn): Promise<void>
 
@@ -109,10 +109,10 @@ export function createJournal(files: Files): Journal {
         jobs: { ...now.jobs, ...jobs },
       })
     },
-    strikeTarget: async (name, { jobs = [], logins = [], discoveries = [] }) => {
+    strikeTarget: async (name, { records = [], jobs = [], logins = [], discoveries = [] }) => {
       const now = await target(name)
       await writeTarget(name, {
-        ...now,
+        records: now.records.filter(record => !records.includes(record)),
         logins: now.logins.filter(login => !logins.includes(login)),
         discoveries: now.discoveries.filter(discovery => !discoveries.includes(discovery)),
         jobs: Object.fromEntries(Object.entries(now.jobs).filter(([job]) => !jobs.includes(job))),

@@ -42,7 +42,12 @@ export async function ensureRecords(
   const now = (await nodeDb.recordsOf(target)).records
   const created = now.filter(({ path }) => !before.some(record => record.path === path))
   made.records.push(...created.map(({ path }) => path))
-  await journal.strikeTarget(target, { jobs: missing.map(endpoint => jobName('record', endpointKey(endpoint))) })
+  const noted = missing.map(endpointKey)
+  await journal.strikeTarget(target, {
+    jobs: noted.map(key => jobName('record', key)),
+    // Whoever makes such a record later is not us.
+    records: noted.filter(key => !now.some(record => endpointKey(record) === key)),
+  })
   const failed = attempts.find(attempt => attempt.status === 'rejected')
   if (failed !== undefined) throw failed.reason
   await Promise.all(

@@ -164,7 +164,7 @@ describe('paths that do not work', () => {
     const { disks, sessions } = dom0.state()
     const works = (id: number): boolean => sessions.find(session => session.id === id)?.state === 'LOGGED_IN'
     expect(isLive).toEqual(disks.map(({ sessionId }) => works(sessionId)))
-    expect(isLive.toSorted()).toEqual([false, true])
+    expect(new Set(isLive)).toEqual(new Set([false, true]))
   })
 
   test('leave nobody to ask when none works, and that is said at once', async () => {
