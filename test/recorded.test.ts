@@ -1,10 +1,10 @@
 import { readFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
 import { parseCassette } from '../src/testing/cassette.ts'
-import { createFakeClock } from '../src/testing/fake-clock.ts'
-import { createFakeLocks } from '../src/testing/fake-locks.ts'
-import { createMemoryFiles } from '../src/testing/memory-files.ts'
 import { createReplayExecutor } from '../src/testing/replay.ts'
+import { createFakeClock } from './support/fake-clock.ts'
+import { createFakeLocks } from './support/fake-locks.ts'
+import { createMemoryFiles } from './support/memory-files.ts'
 import { createTools, outcomeOf, type Take } from './takes/take.ts'
 import * as takes from './takes/takes.ts'
 

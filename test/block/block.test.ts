@@ -7,8 +7,8 @@ import { findProcesses } from '../../src/block/processes.ts'
 import { createScsi } from '../../src/block/scsi.ts'
 import { parseUdevRecord } from '../../src/block/udev.parse.ts'
 import { findUsers } from '../../src/block/users.ts'
-import { createFakeClock } from '../../src/testing/fake-clock.ts'
-import { createMemoryFiles, type MemoryFiles, type MemoryTree } from '../../src/testing/memory-files.ts'
+import { createFakeClock } from '../support/fake-clock.ts'
+import { createMemoryFiles, type MemoryFiles, type MemoryTree } from '../support/memory-files.ts'
 
 const WWID = '360014058a0906aaaaaa0001000000000'
 

@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest'
 import { attachLun, createLocalHost, doctor, type Executor, type Files, type Host } from 'xen-lun'
 import { CHECKS } from '../../src/doctor/checks.ts'
 import { describe as lineOf } from '../../src/host/command.ts'
-import { createMemoryFiles } from '../../src/testing/memory-files.ts'
+import { createMemoryFiles } from '../support/memory-files.ts'
 import { answering, createDom0, levels, look, plant, plantRecord, target } from './helpers.ts'
 
 const READ_ONLY = [

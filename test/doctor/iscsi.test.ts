@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { LunError } from 'xen-lun'
 import { isIscsidListening } from '../../src/iscsi/iscsid.ts'
-import { createMemoryFiles } from '../../src/testing/memory-files.ts'
+import { createMemoryFiles } from '../support/memory-files.ts'
 import { answering, createDom0, levels, look, plant, plantRecord } from './helpers.ts'
 
 const LOCK = '/run/lock/iscsi/lock.write'

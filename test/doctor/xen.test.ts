@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { LunError } from 'xen-lun'
 import { isOlder, readXenVersion } from '../../src/doctor/xen-version.ts'
-import { createMemoryFiles } from '../../src/testing/memory-files.ts'
+import { createMemoryFiles } from '../support/memory-files.ts'
 import { answering, createDom0, levels, look, plant } from './helpers.ts'
 
 const CAPABILITIES = '/proc/xen/capabilities'

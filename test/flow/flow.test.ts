@@ -6,7 +6,7 @@ import { queued } from '../../src/flow/queued-locks.ts'
 import { retry } from '../../src/flow/retry.ts'
 import { until } from '../../src/flow/until.ts'
 import { createNodeClock } from '../../src/host/node-clock.ts'
-import { createFakeClock } from '../../src/testing/fake-clock.ts'
+import { createFakeClock } from '../support/fake-clock.ts'
 
 const busy = (): LunError => new LunError('MAP_BUSY', 'busy', { map: 'a' })
 const RETRY = { isPassing: hasCode('MAP_BUSY'), withinMs: 1000, firstPauseMs: 100 } as const

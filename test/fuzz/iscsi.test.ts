@@ -21,9 +21,9 @@ import {
 } from '../../src/iscsi/record.parse.ts'
 import { editRecord } from '../../src/iscsi/record-edit.ts'
 import { type IscsiSession, readSessions } from '../../src/iscsi/session.ts'
-import { createFakeClock } from '../../src/testing/fake-clock.ts'
-import { createFakeLocks } from '../../src/testing/fake-locks.ts'
-import { createMemoryFiles, type MemoryFiles } from '../../src/testing/memory-files.ts'
+import { createFakeClock } from '../support/fake-clock.ts'
+import { createFakeLocks } from '../support/fake-locks.ts'
+import { createMemoryFiles, type MemoryFiles } from '../support/memory-files.ts'
 import { damaged, fixture, garbage, megabyteOf, noise, numeral, printed } from './arbitraries.ts'
 import {
   ensure,

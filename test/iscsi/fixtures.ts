@@ -3,10 +3,10 @@ import { expect } from 'vitest'
 import { type ErrorCode, isLunError, type LunError } from '../../src/core/error.ts'
 import { iqn } from '../../src/core/iqn.ts'
 import { parseCassette } from '../../src/testing/cassette.ts'
-import { createFakeClock } from '../../src/testing/fake-clock.ts'
-import { createFakeLocks } from '../../src/testing/fake-locks.ts'
-import { createMemoryFiles, type MemoryFiles } from '../../src/testing/memory-files.ts'
 import { createReplayExecutor, type ReplayExecutor } from '../../src/testing/replay.ts'
+import { createFakeClock } from '../support/fake-clock.ts'
+import { createFakeLocks } from '../support/fake-locks.ts'
+import { createMemoryFiles, type MemoryFiles } from '../support/memory-files.ts'
 
 const FOLDER = new URL('../fixtures/iscsiadm/', import.meta.url)
 

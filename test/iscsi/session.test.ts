@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { portal } from '../../src/core/portal.ts'
 import type { Files } from '../../src/host/files.ts'
 import { readSessions } from '../../src/iscsi/session.ts'
-import { createMemoryFiles, type MemoryFiles } from '../../src/testing/memory-files.ts'
+import { createMemoryFiles, type MemoryFiles } from '../support/memory-files.ts'
 import { V1, V2 } from './fixtures.ts'
 
 // As in the lab, Linux 6.12: a session's folder in /sys/devices, and links to it in /sys/class.

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { iqn } from '../../src/core/iqn.ts'
 import { wwid } from '../../src/core/wwid.ts'
 import { createJournal } from '../../src/lun/journal.ts'
-import { createMemoryFiles } from '../../src/testing/memory-files.ts'
+import { createMemoryFiles } from '../support/memory-files.ts'
 
 const target = iqn('iqn.2001-05.com.example:vm1')
 const place = { target, lun: 0 }

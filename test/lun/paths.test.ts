@@ -8,10 +8,10 @@ import type { Operation } from '../../src/lun/operation.ts'
 import { ownerName } from '../../src/lun/owner.ts'
 import { type PathRun, waitForPaths } from '../../src/lun/paths.ts'
 import { checkAttachRequest, type PathPolicy } from '../../src/lun/request.ts'
-import { createFakeClock } from '../../src/testing/fake-clock.ts'
-import { createFakeLocks } from '../../src/testing/fake-locks.ts'
-import { createMemoryFiles } from '../../src/testing/memory-files.ts'
 import { createReplayExecutor } from '../../src/testing/replay.ts'
+import { createFakeClock } from '../support/fake-clock.ts'
+import { createFakeLocks } from '../support/fake-locks.ts'
+import { createMemoryFiles } from '../support/memory-files.ts'
 
 const target = 'iqn.2001-05.com.example:vm1'
 

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest'
 import { createMultipath } from '../../src/multipath/multipath.ts'
 import { PATHS_FORMAT } from '../../src/multipath/paths.parse.ts'
-import { createFakeClock } from '../../src/testing/fake-clock.ts'
-import { createMemoryFiles } from '../../src/testing/memory-files.ts'
+import { createFakeClock } from '../support/fake-clock.ts'
+import { createMemoryFiles } from '../support/memory-files.ts'
 import { cassette, printed, replay, says, W1, W2 } from './helpers.ts'
 
 const SHOW_PATHS = `multipathd show paths raw format ${PATHS_FORMAT}`

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { type Files, type Host, run } from 'xen-lun'
 import { createSimulatedDom0 } from 'xen-lun/testing'
 import { until } from '../../src/flow/until.ts'
-import { createMemoryFiles } from '../../src/testing/memory-files.ts'
+import { createMemoryFiles } from '../support/memory-files.ts'
 
 const kinds: readonly (readonly [string, () => Files])[] = [
   ['the simulated dom0', () => createSimulatedDom0().host.files],

@@ -1,4 +1,4 @@
-import type { FileStat, Files } from '../host/files.ts'
+import type { FileStat, Files } from '../../src/host/files.ts'
 
 /** A file tree in memory: path to content. Folders exist where files are below them or where they were made. */
 export interface MemoryFiles extends Files {

@@ -1,4 +1,4 @@
-import type { Clock } from '../host/clock.ts'
+import type { Clock } from '../../src/host/clock.ts'
 
 /** A clock on which sleeping takes no time: it only moves `now()`. */
 export function createFakeClock(startMs = 0): Clock {

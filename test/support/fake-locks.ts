@@ -1,4 +1,4 @@
-import type { Locks } from '../host/locks.ts'
+import type { Locks } from '../../src/host/locks.ts'
 
 /** Locks nobody else wants; `held` lists those taken, in order. */
 export function createFakeLocks(): Locks & { readonly held: readonly string[] } {
