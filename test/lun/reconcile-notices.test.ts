@@ -62,7 +62,7 @@ describe('what is not ours is told of, and left alone:', () => {
   test('a map without paths', async () => {
     const dom0 = createDom0()
     const { device, map } = await attach(dom0)
-    for (const path of dom0.state().ledger) await dom0.host.files.remove(path)
+    for (const path of dom0.state().journal) await dom0.host.files.remove(path)
     dom0.openDevice(device)
     await removeDisks(dom0, 0)
     expect(dom0.state().maps).toMatchObject([{ disks: [] }])
