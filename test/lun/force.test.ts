@@ -160,3 +160,14 @@ test('force without a map has nothing to fail', async () => {
   expect(await detachLun({ target: lun.target }, { ...dom0, force: true })).toMatchObject({ writes: 'written' })
   expect(dom0.leftovers()).toEqual([])
 })
+
+test('an attach fails the read of its own that hangs, and keeps the map from nobody', async () => {
+  const dom0 = createDom0({ multipath: { noPathRetry: 'queue' } })
+  const onEvent = (event: LunEvent): void => {
+    if (event.type === 'start' && event.step === 'device') void dom0.san.killTarget(target)
+  }
+  const attaching = attachLun({ target, portals: dom0.san.portals }, { ...dom0, onEvent })
+  expect(await rejection(attaching)).toMatchObject({ code: 'DEVICE_UNREADABLE' })
+  await dom0.host.clock.sleep(60_000)
+  expect(dom0.leftovers()).toEqual([])
+})
