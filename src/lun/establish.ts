@@ -70,7 +70,9 @@ export async function establish(
     await handOver(shared, found, wish.handOver)
     // What has begun goes on under the lock of this attach; what begins later has to ask for it.
     entrance.leaveLun()
-    for (const path of paths) if (path.hasSession()) operation.keep(path.settled)
+    for (const path of paths) {
+      if (path.hasSession() && path.outcome().state === 'pending') operation.keep(path.settled)
+    }
     return { shared, node: found.node, paths, stopPaths }
   } catch (error) {
     stopPaths.abort(error)

@@ -52,11 +52,14 @@ export async function runOnLun<T>(
     const limits = { timeoutMs, signal: operation.signal }
     return await new Promise<T>((resolve, reject) => {
       const kept: Promise<unknown>[] = []
-      const work = async (): Promise<void> => {
-        resolve(await task({ ...operation, owner, timeoutMs, keep: promise => kept.push(promise) }))
+      const work = async (): Promise<T> => {
+        const result = await task({ ...operation, owner, timeoutMs, keep: promise => kept.push(promise) })
+        // Otherwise the lock is free before the caller goes on, who may end this process at once.
+        if (kept.length > 0) resolve(result)
         await Promise.allSettled(kept)
+        return result
       }
-      withLun(host, place, limits, work).catch(reject)
+      withLun(host, place, limits, work).then(resolve, reject)
     })
   })
 }

@@ -36,3 +36,9 @@ test('LUNs of one target attach side by side, with one login, and detach so', as
   expect(dom0.leftovers()).toEqual([])
   console.log(`one LUN ${Math.round(aloneMs)} ms, eight together ${Math.round(togetherMs)} ms`)
 })
+
+test('an attach whose paths are all up has let go of the LUN when it returns: its process may end at once', async () => {
+  const dom0 = createDom0()
+  await attachAll(dom0, [0])
+  expect(await dom0.host.files.list('/run/lock/xen-lun/luns')).toEqual([])
+})
