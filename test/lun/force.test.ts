@@ -140,7 +140,10 @@ test('while a path works force is like none: a writer stays', async () => {
   })
   expect(await isQueueing(dom0, lun)).toBe(true)
   writer.close()
+  const udev = dom0.openDevice(lun.device, 300, '(udev-worker)')
+  const closed = dom0.host.clock.sleep(1000).then(() => udev.close())
   expect(await detachLun(address, { ...dom0, force: true })).toMatchObject({ outcome: 'detached', writes: 'written' })
+  await closed
 })
 
 test('a map that does not queue needs no force', async () => {

@@ -1,5 +1,11 @@
 import { type Attachment, attachLun, createMultipath, type MultipathMap } from 'xen-lun'
-import { createSimulatedDom0, type SimulatedDom0, type SimulatedUser, type SimulationOptions } from 'xen-lun/testing'
+import {
+  createSimulatedDom0,
+  type SimulatedDom0,
+  type SimulatedUser,
+  type SimulationOptions,
+  type XenBackend,
+} from 'xen-lun/testing'
 import { until } from '../../src/flow/until.ts'
 
 export const target = 'iqn.2001-05.com.example:vm1'
@@ -71,4 +77,12 @@ export async function killAt(
     },
     { awaited: String(line), timeoutMs: 30_000, everyMs: 1 }
   )
+}
+
+/** A guest that has LUN 0, as a toolstack and a block script make it. */
+export async function startGuest(dom0: SimulatedDom0): Promise<{ backend: XenBackend; lun: Attachment }> {
+  dom0.xen.addDomain(guest)
+  const backend = dom0.xen.addBackend({ ...disk, params: target })
+  const lun = await attach(dom0, 0, dom0, backendPath)
+  return { backend, lun }
 }

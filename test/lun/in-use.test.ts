@@ -110,6 +110,17 @@ test.each(cases)('$about is refused sooner than a detach takes, however much tim
   expect(refused).toBeLessThan(free)
 })
 
+test('a LUN that turned out to be busy at its flush is held as before', async () => {
+  const dom0 = createDom0()
+  const { device } = await attach(dom0)
+  dom0.openDevice(device, 4711, 'dd')
+  await rejection(detachLun(address, dom0))
+  const [path = ''] = dom0.state().journal.filter(name => name.includes('/luns/'))
+  expect(JSON.parse((await dom0.host.files.read(path)) ?? '')).toMatchObject({
+    owners: { default: { state: 'attached' } },
+  })
+})
+
 test('who could not let go holds the LUN as before', async () => {
   const dom0 = createDom0()
   const { device } = await attach(dom0)

@@ -1,18 +1,10 @@
 import { describe, expect, test } from 'vitest'
 import { attachLun, detachLun, reconcile } from 'xen-lun'
 import type { SimulatedDom0 } from 'xen-lun/testing'
-import { address, attach, backendPath, createDom0, disk, guest, killAt, rejection, target } from './helpers.ts'
+import { address, attach, backendPath, createDom0, killAt, rejection, startGuest, target } from './helpers.ts'
 
 const LOGIN = /^iscsiadm .*--login/
 const LOGOUT = /^iscsiadm .*--logout/
-
-/** A guest that has LUN 0, as a toolstack and a block script make it. */
-async function startGuest(dom0: SimulatedDom0) {
-  dom0.xen.addDomain(guest)
-  const backend = dom0.xen.addBackend({ ...disk, params: target })
-  const lun = await attach(dom0, 0, dom0, backendPath)
-  return { backend, lun }
-}
 
 const nothing = { actions: [], notices: [], failed: [] }
 
@@ -91,13 +83,24 @@ describe('of a guest that is gone', () => {
     const dom0 = createDom0()
     const { backend } = await startGuest(dom0)
     backend.remove()
-    await dom0.daemons.xenstored.stop()
-    const before = dom0.state()
-    for (const isApplied of [false, true]) {
-      expect(await rejection(reconcile({ ...dom0, apply: isApplied }))).toMatchObject({ code: 'XENSTORE_UNAVAILABLE' })
-    }
-    expect(dom0.state()).toEqual(before)
+    await expectRefused(dom0)
   })
+})
+
+/** Without xenstored nothing is done, and it is said. */
+async function expectRefused(dom0: SimulatedDom0): Promise<void> {
+  await dom0.daemons.xenstored.stop()
+  const before = dom0.state()
+  for (const isApplied of [false, true]) {
+    expect(await rejection(reconcile({ ...dom0, apply: isApplied }))).toMatchObject({ code: 'XENSTORE_UNAVAILABLE' })
+  }
+  expect(dom0.state()).toEqual(before)
+}
+
+test('nor is anything done about a process that is gone while xenstored does not answer', async () => {
+  const dom0 = createDom0()
+  await killAt(dom0, LOGIN, async ({ host }) => await attach(dom0, 0, { ...dom0, host }))
+  await expectRefused(dom0)
 })
 
 describe('of a process that was killed', () => {
