@@ -1,7 +1,15 @@
 #!/usr/bin/env node
 // Block hotplug script: xl calls it as `block-xen-lun add|remove` with XENBUS_PATH in the environment.
 // `npm run build` bundles it into dist/block-xen-lun.cjs, one file, because dom0 has no node_modules.
-import { attachLun, createLocalHost, createXenstore, detachLun, type HandedOver, type Xenstore } from 'xen-lun'
+import {
+  attachLun,
+  createLocalHost,
+  createXenstore,
+  detachLun,
+  type HandedOver,
+  isLunError,
+  type Xenstore,
+} from 'xen-lun'
 import { parseTarget } from './target.ts'
 
 const DEADLINE_MS = 32_000 // xl kills the script after 40 s, without asking why
@@ -38,7 +46,8 @@ async function main(): Promise<void> {
   } catch (error) {
     const text = error instanceof Error ? error.message : String(error)
     const line = text.replaceAll(/[^\x20-\x7e]+/g, ' ').slice(0, ERROR_BYTES)
-    await xenstore.write({ [`${base}/hotplug-error`]: line, [`${base}/hotplug-status`]: 'error' }).catch(() => {})
+    const status = isLunError(error, 'LUN_SHARED') ? 'busy' : 'error'
+    await xenstore.write({ [`${base}/hotplug-error`]: line, [`${base}/hotplug-status`]: status }).catch(() => {})
     throw error
   }
 }

@@ -6,7 +6,8 @@ import { markerOffset, type RoundsJob, type RoundsLine } from '../world/protocol
 import type { World } from '../world/world.ts'
 
 const luns = [0, 1]
-const ROUNDS = 50
+/** For each of the two; fifty in all. */
+const ROUNDS = 25
 const START_MS = 60_000
 // An attach and a detach, each after one of the other process.
 const ROUND_MS = 250_000
@@ -76,7 +77,7 @@ function report(played: readonly Round[], tookMs: number): void {
 export const concurrentScenarios: readonly Scenario<World>[] = [
   {
     name: 'concurrent',
-    about: `Two processes attach and detach a LUN each of one target, ${ROUNDS} times, always the right volume`,
+    about: `Two processes attach and detach a LUN each of one target, ${ROUNDS} times each, always the right volume`,
     onlyOnDom0: 'it takes processes; the simulation holds one of two before each of its effects',
     isLong: true,
     timeoutMs: 2_700_000,

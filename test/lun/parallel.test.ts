@@ -38,7 +38,16 @@ test('LUNs of one target attach side by side, with one login, and detach so', as
 })
 
 test('an attach whose paths are all up has let go of the LUN when it returns: its process may end at once', async () => {
-  const dom0 = createDom0()
-  await attachAll(dom0, [0])
-  expect(await dom0.host.files.list('/run/lock/xen-lun/luns')).toEqual([])
+  const { host, san } = createDom0()
+  const removed: string[] = []
+  const files = {
+    ...host.files,
+    remove: async (path: string): Promise<boolean> => {
+      const isRemoved = await host.files.remove(path)
+      removed.push(path)
+      return isRemoved
+    },
+  }
+  await attachLun({ target, portals: san.portals }, { host: { ...host, files } })
+  expect(removed).toContain(`/run/lock/xen-lun/luns/${target},0`)
 })
