@@ -64,6 +64,7 @@ export type { IscsiSession, SessionFilter } from './iscsi/session.ts'
 export { attachLun } from './lun/attach.ts'
 export type { Attachment } from './lun/attachment.ts'
 export { type Detachment, type DetachOptions, detachLun } from './lun/detach.ts'
+export type { LunDeviceNode } from './lun/device.ts'
 export type { AttachOptions, HandedOver } from './lun/establish.ts'
 export type { LunOptions } from './lun/operation.ts'
 export {
