@@ -2,7 +2,7 @@ import { type BlockDevice, multipathWwid, readBlockDevice } from '../block/block
 import type { ScsiIdentity } from '../block/scsi.ts'
 import { volumeOf } from '../block/volume.ts'
 import { LunError } from '../core/error.ts'
-import { formatHctl, type Hctl } from '../core/hctl.ts'
+import type { Hctl } from '../core/hctl.ts'
 import type { Context } from './context.ts'
 import type { LunDevice } from './find-lun.ts'
 import type { LunPlace } from './journal.ts'
@@ -72,9 +72,4 @@ export async function proveDevice(
 async function slaveVolume({ host }: Context, name: string): Promise<string | undefined> {
   const slave = await readBlockDevice(host.files, name)
   return slave === undefined ? undefined : await volumeOf(host.files, slave)
-}
-
-/** For messages. */
-export function pathLabel({ hctl, disk }: Pick<ProvenPath, 'hctl' | 'disk'>): string {
-  return `${disk} (${formatHctl(hctl)})`
 }
