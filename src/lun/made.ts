@@ -63,7 +63,7 @@ export async function takeBack(
   made: Made,
   wwid: string | undefined
 ): Promise<readonly FailedStep[]> {
-  const { target, lun, owner } = operation
+  const { target, lun } = operation
   await Promise.allSettled(made.running)
   const sessions = await context.iscsiadm.sessions({ target })
   const all = await findDevices(context, sessions, lun)
@@ -85,7 +85,8 @@ export async function takeBack(
   const torn = await tearDownWhatGoes(context, operation, leftovers, onBusy)
   const restored = await collectFailures(made.restores.map(restore => ['restore a node record', restore] as const))
   const noted = await collectFailures([
-    ['note what is left', async () => await settle(context, operation, made, owner)],
+    // What could not be taken back stays its owner's, so that reconciling can.
+    ['note what is left', async () => await settle(context, operation, made, torn.length === 0)],
   ])
   const left = await leaveTarget(context, operation, { removeMs: REMOVE_MS }).catch(failedTo('log out'))
   return [...torn, ...restored, ...noted, ...left.failed]
@@ -109,10 +110,11 @@ async function settle(
   context: Context,
   operation: Operation,
   { isHoldNew, logins }: Made,
-  owner: string
+  isGone: boolean
 ): Promise<void> {
   const { journal, host } = context
-  if (isHoldNew) await journal.dropOwner(operation, owner)
+  if (isHoldNew && isGone) await journal.dropOwner(operation, operation.owner)
+  else if (isHoldNew) await journal.noteOwner(operation, operation.owner, 'attaching')
   if (logins.length === 0) return
   // Their commands have ended, so nobody has to wait for them any more.
   const jobs = logins.map(endpoint => jobName('login', endpointKey(endpoint)))

@@ -1,5 +1,5 @@
 import type { FailedStep } from '../core/error-details.ts'
-import type { Iqn } from '../core/iqn.ts'
+import { iqn } from '../core/iqn.ts'
 import { collectFailures } from '../flow/collect.ts'
 import { withDeadline } from '../flow/deadline.ts'
 import { releaseAbandoned } from '../flow/link-lock.ts'
@@ -63,7 +63,7 @@ export async function reconcile(options: ReconcileOptions = {}): Promise<Reconci
     const failed = await collectFailures(
       actions.map(action => [
         describe(action),
-        async () => await applyAction(context, action, { ...options, signal: stop }),
+        async () => await applyAction(context, action, { onEvent: options.onEvent, signal: stop }),
       ])
     )
     stop.throwIfAborted()
@@ -71,37 +71,54 @@ export async function reconcile(options: ReconcileOptions = {}): Promise<Reconci
   })
 }
 
-type ActionOptions = Pick<ReconcileOptions, 'signal' | 'onEvent'>
+type ActionOptions = Pick<ReconcileOptions, 'onEvent'> & { readonly signal: AbortSignal }
 
 // Each one looks again, under the lock, whether it is still wanted.
 async function applyAction(context: Context, action: ReconcileAction, options: ActionOptions): Promise<void> {
-  const { host, journal } = context
   switch (action.kind) {
     case 'release':
-    case 'forget': {
-      const place = { target: action.target as Iqn, lun: action.lun }
-      const owner = action.kind === 'release' ? action.owner : undefined
-      await runOnLun(host, { operation: 'reconcile', ...place }, { ...options, owner }, async operation => {
-        if (action.kind === 'release') {
-          if (await isStillGone(context, place, action.owner)) await detachLocked(context, operation, {})
-        } else if ((await journal.lun(place)) === undefined) await journal.forgetLun(place)
-      })
-      return
-    }
-    case 'leave': {
-      const target = action.target as Iqn
-      const signal = options.signal ?? new AbortController().signal
-      const place = { target, signal, timeoutMs: OPERATION_TIMEOUT_MS }
-      const step = async <T>(_: unknown, task: () => Promise<T>): Promise<T> => await task()
-      const { failed } = await leaveTarget(context, { ...place, step }, { removeMs: OPERATION_TIMEOUT_MS })
-      const [first] = failed
-      if (first !== undefined)
-        throw new Error(failed.map(({ step: what, message }) => `${what}: ${message}`).join('; '))
-      return
-    }
+      await release(context, action, options)
+      break
+    case 'forget':
+      await forget(context, action, options)
+      break
+    case 'leave':
+      await leave(context, action.target, options)
+      break
     case 'unlock':
-      await releaseAbandoned(host, action.path, options)
+      await releaseAbandoned(context.host, action.path, options)
+      break
   }
+}
+
+type Place = Pick<Extract<ReconcileAction, { readonly kind: 'forget' }>, 'target' | 'lun'>
+
+async function release(
+  context: Context,
+  place: Place & { readonly owner: string },
+  options: ActionOptions
+): Promise<void> {
+  const { owner } = place
+  await runOnLun(context.host, operationOn(place), { ...options, owner }, async operation => {
+    if (await isStillGone(context, operation, owner)) await detachLocked(context, operation, {})
+  })
+}
+
+async function forget({ host, journal }: Context, place: Place, options: ActionOptions): Promise<void> {
+  await runOnLun(host, operationOn(place), options, async operation => {
+    if ((await journal.lun(operation)) === undefined) await journal.forgetLun(operation)
+  })
+}
+
+function operationOn({ target, lun }: Place): Parameters<typeof runOnLun>[1] {
+  return { operation: 'reconcile', target: iqn(target), lun }
+}
+
+async function leave(context: Context, name: string, { signal }: ActionOptions): Promise<void> {
+  const timeoutMs = OPERATION_TIMEOUT_MS
+  const step = async <T>(_: unknown, task: () => Promise<T>): Promise<T> => await task()
+  const { failed } = await leaveTarget(context, { target: iqn(name), signal, timeoutMs, step }, { removeMs: timeoutMs })
+  if (failed.length > 0) throw new Error(failed.map(({ step: what, message }) => `${what}: ${message}`).join('; '))
 }
 
 function describe(action: ReconcileAction): string {

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { type AttachOptions, createFlock, createXenstore, type HandedOver, isLunError } from 'xen-lun'
+import { type AttachOptions, createFlock, createXenstore, type HandedOver, isLunError, reconcile } from 'xen-lun'
 import type { SimulatedDom0 } from 'xen-lun/testing'
 import { alias, attach, createDom0, detach, ownersOf, VBD_1, VBD_2 } from './guests.ts'
 
@@ -67,6 +67,21 @@ describe('handOver', () => {
     expect(dom0.leftovers()).toEqual(vbds.map(path => `vbds: ${path}`))
     expect(await dom0.host.files.list(LOCK_FOLDER)).toEqual([])
     expect((await attach(dom0, owner)).outcome).toBe('attached')
+  })
+
+  test('that leaves the device open cannot be undone, and is ended by reconcile() when it is closed', async () => {
+    const dom0 = createDom0()
+    let open: { close(): void } | undefined
+    const handOver = async ({ device }: HandedOver): Promise<never> => {
+      open = dom0.openDevice(device)
+      return await Promise.reject(new Error('no'))
+    }
+    await expect(attach(dom0, 'a', {}, { handOver })).rejects.toMatchObject({ code: 'ATTACH_NOT_UNDONE' })
+    expect(await ownersOf(dom0.host)).toHaveProperty('a')
+    open?.close()
+    const { failed } = await reconcile({ apply: true, host: dom0.host })
+    expect(failed).toEqual([])
+    expect(dom0.leftovers()).toEqual([])
   })
 
   test('is not called once the attach is aborted', async () => {
