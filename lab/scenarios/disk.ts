@@ -1,4 +1,6 @@
+import assert from 'node:assert/strict'
 import { chmod, copyFile } from 'node:fs/promises'
+import { createXenstore } from 'xen-lun'
 import { target } from '../../test/scenarios/lun.ts'
 import type { World } from '../world/world.ts'
 
@@ -12,4 +14,21 @@ export async function installScript(): Promise<void> {
 export function disk({ san }: World, vdev: string, lun: number): string {
   const portals = san.portals.map(portal => `portal=${portal}`).join(',')
   return `vdev=${vdev},access=rw,script=block-xen-lun,target=iqn=${target},${portals},lun=${lun}`
+}
+
+/** The backend names the map of the LUN, and the map has both paths. */
+export async function assertHandedOver(world: World, wwid: string): Promise<void> {
+  const [map] = (await world.snapshot()).maps
+  assert.equal(map?.uuid, `mpath-${wwid}`)
+  assert.equal(map?.disks.length, 2)
+  const xenstore = createXenstore(world.host)
+  const backend = await backendOf(world)
+  assert.equal(await xenstore.read(`${backend}/physical-device-path`), `/dev/mapper/${map?.name}`)
+  assert.equal(await xenstore.read(`${backend}/hotplug-status`), 'connected')
+  assert.match(await xenstore.read(`${backend}/physical-device`), /^[0-9a-f]+:[0-9a-f]+$/)
+}
+
+/** Of the first disk of guest g1. */
+export async function backendOf({ guest }: World): Promise<string> {
+  return `/local/domain/0/backend/vbd/${await guest.domid('g1')}/51712`
 }

@@ -7,6 +7,7 @@ import { guestScenarios } from './guest.ts'
 import { killScenarios } from './kill.ts'
 import { safetyScenarios } from './safety.ts'
 import { secretScenarios } from './secrets.ts'
+import { sharedDiskScenarios } from './shared-disk.ts'
 import { smoke } from './smoke.ts'
 
 /** All scenarios, in the order in which they run. */
@@ -16,6 +17,7 @@ export const scenarios: readonly Scenario<World>[] = [
   ...safetyScenarios,
   ...secretScenarios,
   ...guestScenarios,
+  ...sharedDiskScenarios,
   ...killScenarios,
   ...concurrentScenarios,
   ...enduranceScenarios,

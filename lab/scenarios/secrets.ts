@@ -110,6 +110,7 @@ export const secretScenarios: readonly Scenario<World>[] = [
     name: 'secrets',
     about: 'CHAP secrets are in the 0600 records, and in no argument, environment, file, log, event, error or xenstore',
     onlyOnDom0: 'it watches all processes and files of the host',
+    isLong: true,
     timeoutMs: 240_000,
     run: kept,
   },

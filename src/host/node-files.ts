@@ -34,12 +34,14 @@ export function createNodeFiles(): Files {
 // ENODEV, ENXIO: a sysfs attribute or device node whose device went away after it was opened.
 const ABSENT = ['ENOENT', 'ENOTDIR', 'ENODEV', 'ENXIO']
 
-// sysfs and /run answer from memory, at once. Node's thread pool costs several times the read itself, and waiting for
-// devices reads a lot. Writes to sysfs do wait for hardware, and stay with the pool.
+// sysfs, /run and most of /proc answer from memory, at once. Node's thread pool costs several times the read itself, and
+// waiting for devices reads a lot. Writes to sysfs do wait for hardware, and stay with the pool; so do links in /proc,
+// which may lead to any file system.
 const IN_MEMORY = /^\/(?:sys|run)\//
+const READ_FROM_MEMORY = /^\/(?:sys|run|proc)\//
 
 async function read(path: string): Promise<string> {
-  return IN_MEMORY.test(path) ? readFileSync(path, 'utf8') : await fs.readFile(path, 'utf8')
+  return READ_FROM_MEMORY.test(path) ? readFileSync(path, 'utf8') : await fs.readFile(path, 'utf8')
 }
 
 async function list(path: string): Promise<readonly string[]> {

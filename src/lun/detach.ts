@@ -83,8 +83,16 @@ export async function detachLocked(context: Context, operation: Operation, optio
     if (isOwner) await journal.dropOwner(operation, owner)
     return { ...kept, outcome: isOwner ? 'released' : 'already-detached' }
   }
+  const state = entry?.owners[owner]?.state
   const found = await findLun(context, operation, entry)
-  return await detachFound(context, operation, { ...found, state: entry?.owners[owner]?.state }, options)
+  try {
+    return await detachFound(context, operation, { ...found, state }, options)
+  } catch (error) {
+    // multipathd makes maps by itself of disks that somebody scanned and then died.
+    const again = found.map === undefined ? await findLun(context, operation, entry) : found
+    if (again.map === undefined || again.map === found.map || !isLunError(error, 'LUN_IN_USE')) throw error
+    return await detachFound(context, operation, { ...again, state }, options)
+  }
 }
 
 /** A LUN, and how its last owner held it. */

@@ -72,8 +72,8 @@ export async function findLun(context: Context, place: LunPlace, entry: LunEntry
   const sessions = await iscsiadm.sessions({ target: place.target })
   const devices = await findDevices(context, sessions, place.lun)
   const found = await describeLun(host.files, devices, entry?.wwid)
-  const wwid = found.map?.wwid ?? entry?.wwid
-  const entries = wwid === undefined || found.isShared ? [] : await multipath.wwids()
+  const wwid = found.map?.wwid ?? entry?.wwid ?? (await nameOf(context, devices))
+  const isListed = wwid !== undefined && !found.isShared && (await multipath.wwids()).includes(wwid)
   // The journal does not outlive a boot; sessions with node.startup=automatic do, in a way.
   const isKnown = entry !== undefined || (await journal.target(place.target)).logins.length > 0
   return {
@@ -86,7 +86,14 @@ export async function findLun(context: Context, place: LunPlace, entry: LunEntry
       devices,
       // What was written went through the map, if there is one.
       isDirty: found.map === undefined,
-      wwidEntries: entries.filter(each => each === wwid),
+      wwid,
+      // multipathd adds it with the map, which it may be making just now.
+      wwidEntries: wwid !== undefined && !found.isShared && (isListed || devices.length > 0) ? [wwid] : [],
     },
   }
+}
+
+/** What the kernel knows of the volume. */
+async function nameOf({ scsi }: Context, [first]: readonly LunDevice[]): Promise<string | undefined> {
+  return first === undefined ? undefined : (await scsi.identity(first.hctl, { live: false })).wwid
 }

@@ -9,6 +9,8 @@ import type { Context } from './context.ts'
 import type { Operation } from './operation.ts'
 
 const UDEV = /^\d+ (?:\(udev-worker\)|systemd-udevd)$/
+/** It opens every disk it watches, and lets go of one that is deleted. */
+const MULTIPATHD = /^\d+ multipathd$/
 
 type Place = Pick<Operation, 'signal' | 'target' | 'lun'>
 
@@ -72,7 +74,8 @@ async function usersOf(
   const read = await Promise.all(names.map(async name => await readBlockDevice(files, name)))
   const devices = read.filter((device): device is BlockDevice => device !== undefined)
   const users = await Promise.all(devices.map(async device => await findUsers(files, device)))
-  return [...users.flat(), ...(withProcesses ? await findProcesses(files, devices) : [])]
+  const processes = withProcesses ? await findProcesses(files, devices) : []
+  return [...users.flat(), ...processes.filter(({ kind, name }) => kind !== 'process' || !MULTIPATHD.test(name))]
 }
 
 function isFinal({ kind, state, name }: DeviceUser): boolean {

@@ -72,8 +72,11 @@ export function createJournal(files: Files): Journal {
   const pathOf = (target: Iqn): string => `${TARGETS}/${target}${SUFFIX}`
   const lunPath = ({ target, lun }: LunPlace): string => `${LUNS}/${target},${lun}${SUFFIX}`
   const bootId = async (): Promise<string> => ((await files.read(BOOT_ID)) ?? '').trim()
+  const made = new Set<string>()
   const write = async (path: string, entry: object): Promise<void> => {
-    await files.makeDirectory(path.slice(0, path.lastIndexOf('/')), 0o700)
+    const folder = path.slice(0, path.lastIndexOf('/'))
+    if (!made.has(folder)) await files.makeDirectory(folder, 0o700)
+    made.add(folder)
     await files.replace(path, `${JSON.stringify({ bootId: await bootId(), ...entry }, undefined, 2)}\n`, 0o600)
   }
   const remove = async (path: string): Promise<void> => {

@@ -74,6 +74,7 @@ export async function takeBack(
     map: devices.length === 0 || found.isShared ? undefined : found.map,
     devices,
     isDirty: false,
+    wwid,
     // Where the LUN was not the one expected, multipathd may have made a map of what it was.
     wwidEntries: found.isShared ? [] : [wwid, found.map?.wwid].filter(isNew),
   }

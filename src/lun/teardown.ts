@@ -17,6 +17,8 @@ export interface Leftovers {
   readonly devices: readonly { readonly hctl: Hctl; readonly disk: string | undefined }[]
   /** Somebody may have written to the devices themselves: without a map, and after the attach. */
   readonly isDirty: boolean
+  /** The volume, if it is known. */
+  readonly wwid: string | undefined
   /** Entries of multipath's wwids file, as far as they are there. */
   readonly wwidEntries: readonly string[]
 }
@@ -48,7 +50,10 @@ export async function tearDown(
 ): Promise<readonly FailedStep[]> {
   const { map } = leftovers
   if (map !== undefined) await operation.step('flush', async () => await flush(context, operation, map, options))
-  const failed = await operation.step('delete', async () => await removeDevices(context, operation, leftovers, options))
+  const failed = [
+    ...(await operation.step('delete', async () => await removeDevices(context, operation, leftovers, options))),
+    ...(await collectFailures([['flush', async () => await flushLateMap(context, operation, leftovers, options)]])),
+  ]
   if (leftovers.wwidEntries.length === 0) return failed
   return [...failed, ...(await operation.step('forget', async () => await removeWwids(context, operation, leftovers)))]
 }
@@ -78,6 +83,19 @@ async function flush(
     timeoutMs: removeMs,
     signal,
   })
+}
+
+/** multipathd may have made a map after we looked; without paths it serves nobody. */
+async function flushLateMap(
+  context: Context,
+  operation: Pick<Operation, 'signal'>,
+  { map, wwid: volume }: Leftovers,
+  options: TeardownOptions
+): Promise<void> {
+  if (map !== undefined || volume === undefined) return
+  const late = await findMapByWwid(context.host.files, volume)
+  if (late?.dm === undefined || late.slaves.length > 0) return
+  await flush(context, operation, { name: late.dm.name, wwid: volume }, options)
 }
 
 async function removeDevices(

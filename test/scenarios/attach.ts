@@ -181,6 +181,7 @@ export const attachScenarios: readonly Scenario[] = [
   {
     name: 'iqn-prefix',
     about: "Two targets, one's name the beginning of the other's: each its own volume, and detached alone",
+    isLong: true,
     run: iqnPrefix,
   },
   { name: 'attach-lun-300', about: 'LUN 300 by a discovery portal; no other LUN becomes visible', run: lun300 },

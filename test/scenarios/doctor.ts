@@ -43,6 +43,11 @@ async function stoppedDaemons(world: World): Promise<void> {
 }
 
 export const doctorScenarios: readonly Scenario[] = [
-  { name: 'doctor', about: 'A host that is well has no error, and is not changed by looking', run: healthy },
-  { name: 'doctor-daemons', about: 'Daemons that do not run are found', run: stoppedDaemons },
+  {
+    name: 'doctor',
+    about: 'A host that is well has no error, and is not changed by looking',
+    isLong: true,
+    run: healthy,
+  },
+  { name: 'doctor-daemons', about: 'Daemons that do not run are found', isLong: true, run: stoppedDaemons },
 ]

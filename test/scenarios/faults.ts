@@ -181,6 +181,7 @@ export const faultScenarios: readonly Scenario[] = [
   {
     name: 'lun-swapped',
     about: 'A LUN becomes another volume while it is attached: checks and attaches refuse it, naming both',
+    isLong: true,
     timeoutMs: 240_000,
     run: swapped,
   },
