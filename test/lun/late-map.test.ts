@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
-import { detachLun, type Files, type Host } from 'xen-lun'
+import { attachLun, detachLun, type Files, type Host } from 'xen-lun'
 import { until } from '../../src/flow/until.ts'
-import { attach, createDom0, target } from './helpers.ts'
+import { createDom0, target } from './helpers.ts'
 
 /** A host on which looking for mounts, or deleting a disk, takes so long that multipathd gets ahead. */
 function slowed(host: Host, slow: (path: string) => boolean): Host {
@@ -39,7 +39,7 @@ test.each([
       return isWritten
     },
   }
-  void attach(dom0, 0, { ...user, host: { ...user.host, files } })
+  void attachLun({ target, portals: dom0.san.portals }, { host: { ...user.host, files } })
   await until(dom0.host.clock, async () => dom0.state().disks.length > 0, {
     awaited: 'a disk',
     timeoutMs: 5000,
