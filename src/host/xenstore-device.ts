@@ -33,7 +33,7 @@ export async function openXenstoreDevice(path: string, listener: ChannelListener
     isClosed = true
     clearTimeout(timer)
     // A descriptor that is closed under a write could be another file's by the time of the write.
-    void writing.finally(async () => await file.close().catch(() => {}))
+    writing.then(async () => await file.close()).catch(() => {})
   }
   const fail = (error: unknown): void => {
     if (isClosed) return

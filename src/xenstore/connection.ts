@@ -136,8 +136,8 @@ export async function openConnection(
     abort?.throwIfAborted()
     const { type, path, payload, transactionId = 0 } = request
     if (channel === undefined || !isOpen) throw unavailable('the connection is closed')
-    const { send, maxMessageBytes } = channel
-    const most = Math.min(MAX_PAYLOAD_BYTES, maxMessageBytes - HEADER_BYTES)
+    const carrier = channel
+    const most = Math.min(MAX_PAYLOAD_BYTES, carrier.maxMessageBytes - HEADER_BYTES)
     if (payload.length > most) throw xenstoreInvalid(path, `asks for a message of ${payload.length} bytes`)
     const requestId = nextId()
     let onAbort = (): void => {}
@@ -146,7 +146,7 @@ export async function openConnection(
         onAbort = () => reject(abort?.reason as Error)
         abort?.addEventListener('abort', onAbort, { once: true })
         pending.set(requestId, { request, deadlineMs: clock.now() + timeoutMs, resolve, reject })
-        send(encodeFrame({ type, requestId, transactionId, payload }))
+        carrier.send(encodeFrame({ type, requestId, transactionId, payload }))
         noteUse()
       })
     } finally {

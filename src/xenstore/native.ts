@@ -27,7 +27,7 @@ export function createNativeXenstore(options: ConnectionOptions): NativeXenstore
       await inTransaction(connection, clock, async tx => await tx.write(values, operation), operation)
     },
     transaction,
-    watch: (path, operation) => createWatch(link.watch, path, operation),
+    watch: (path, operation) => createWatch(link, path, operation),
     close,
     [Symbol.asyncDispose]: close,
     link,

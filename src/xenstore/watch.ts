@@ -1,20 +1,18 @@
 import type { OperationOptions } from '../core/options.ts'
-import type { WatchListener } from './link.ts'
+import type { Link, WatchListener } from './link.ts'
 import { xenstorePath } from './path.ts'
 import type { XenstoreEvent } from './types.ts'
 
 const MAX_WAITING = 1000
 
-type Register = (path: string, listener: WatchListener) => Promise<() => void>
-
 /** Each loop over the answer is a watch of its own, from its first turn on. */
 export function createWatch(
-  register: Register,
+  link: Link,
   text: string,
   options: OperationOptions | undefined
 ): AsyncIterable<XenstoreEvent> {
   const path = xenstorePath(text)
-  return { [Symbol.asyncIterator]: () => createIterator(register, path, options?.signal) }
+  return { [Symbol.asyncIterator]: () => createIterator(link, path, options?.signal) }
 }
 
 interface Waiter {
@@ -24,7 +22,7 @@ interface Waiter {
 
 // No generator: its return() waits for the next event, which may never come.
 function createIterator(
-  register: Register,
+  link: Link,
   path: string,
   signal: AbortSignal | undefined
 ): AsyncIterator<XenstoreEvent, undefined> {
@@ -79,7 +77,7 @@ function createIterator(
     if (signal?.aborted === true) return stop()
     signal?.addEventListener('abort', stop, { once: true })
     try {
-      const cancel = await register(path, listener)
+      const cancel = await link.watch(path, listener)
       if (isEnded()) cancel()
       else unwatch = cancel
     } catch (error) {

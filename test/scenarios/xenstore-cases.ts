@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { type Clock, isLunError, type Xenstore, type XenstoreEvent } from 'xen-lun'
+import { type Clock, isLunError, type Xenstore, type XenstoreEvent, type XenstoreNodes } from 'xen-lun'
 
 /** What a case has: a subtree of its own, and two clients. */
 export interface XenstorePlace {
@@ -16,7 +16,7 @@ export interface XenstoreCase {
   readonly name: string
   /** What Xen's commands cannot do, they have to refuse at once. */
   readonly needsSocket?: true
-  run(place: XenstorePlace): Promise<void>
+  readonly run: (place: XenstorePlace) => Promise<void>
 }
 
 const HOME = '/local/domain/0/'
@@ -145,9 +145,9 @@ async function counters({ xenstore, other, root }: XenstorePlace): Promise<void>
 
 async function transactionView({ xenstore, other, root }: XenstorePlace): Promise<void> {
   await xenstore.write({ [`${root}/old`]: '1' })
-  let leaked: Xenstore['read'] | undefined
+  let leaked: XenstoreNodes | undefined
   await xenstore.transaction(async tx => {
-    leaked = tx.read
+    leaked = tx
     await tx.mkdir(`${root}/new/deep`)
     await tx.rm(`${root}/old`)
     assert.deepEqual(await tx.list(root), ['new'])
@@ -155,7 +155,7 @@ async function transactionView({ xenstore, other, root }: XenstorePlace): Promis
     assert.deepEqual(await other.list(root), ['old'])
   })
   assert.deepEqual(await other.list(root), ['new'])
-  await assert.rejects(async () => await leaked?.(`${root}/new`), withCode('XENSTORE_INVALID'))
+  await assert.rejects(async () => await leaked?.read(`${root}/new`), withCode('XENSTORE_INVALID'))
 }
 
 async function transactionAborted({ xenstore, root }: XenstorePlace): Promise<void> {

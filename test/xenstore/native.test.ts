@@ -210,7 +210,10 @@ describe('a connection', () => {
     setTimeout(() => void xenstore.close(), 30)
     await expect(reading).rejects.toMatchObject(UNAVAILABLE)
     await expect(watching).resolves.toMatchObject({ done: true })
-    await expect(xenstore.read('a')).rejects.toMatchObject({ ...UNAVAILABLE, message: expect.stringContaining('closed') })
+    await expect(xenstore.read('a')).rejects.toMatchObject({
+      ...UNAVAILABLE,
+      message: expect.stringContaining('closed'),
+    })
     await xenstore.close()
   })
 })
