@@ -2,6 +2,7 @@ import { getEventListeners } from 'node:events'
 import type { Socket } from 'node:net'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
+import type { XenstorePermissions } from '../../src/xenstore/permissions.ts'
 import type { Xenstore } from '../../src/xenstore/types.ts'
 import { createXenstore } from '../../src/xenstore/xenstore.ts'
 import { createClient, createHost, executor, makeFolder, message, startDaemon, startServer } from './daemon.ts'
@@ -139,6 +140,85 @@ describe('answers', () => {
   })
 })
 
+/** Each whole request, as `[type, id, strings]`. */
+function requestsIn(bytes: Buffer): readonly (readonly [number, number, readonly string[]])[] {
+  const found: (readonly [number, number, readonly string[]])[] = []
+  for (let at = 0; at < bytes.length; ) {
+    const end = at + 16 + bytes.readUInt32LE(at + 12)
+    const strings = bytes.toString('utf8', at + 16, end).split('\0')
+    found.push([bytes.readUInt32LE(at), bytes.readUInt32LE(at + 4), strings])
+    at = end
+  }
+  return found
+}
+
+describe('a list in parts', () => {
+  it('begins again when the node changes on the way', async () => {
+    const parts = ['1\0a\0b\0', '2\0c\0\0', '2\0a\0x\0', '2\0c\0\0']
+    const offsets: (string | undefined)[] = []
+    const path = await startServer(socket =>
+      socket.on('data', bytes => {
+        for (const [type, id, [, offset]] of requestsIn(bytes)) {
+          if (type === 1) socket.write(message(16, id, 'E2BIG\0'))
+          else {
+            offsets.push(offset)
+            socket.write(message(22, id, parts[offsets.length - 1] ?? ''))
+          }
+        }
+      })
+    )
+    expect(await createClient(path).list('/x')).toEqual(['a', 'x', 'c'])
+    expect(offsets).toEqual(['0', '4', '0', '4'])
+  })
+
+  it.each([
+    ['changes all the time', 'XENSTORE_CONFLICT', (n: number) => `${n}\0a\0`],
+    ['never ends', 'XENSTORE_UNAVAILABLE', () => '1\0'],
+  ])('is given up when it %s', async (_, code, part) => {
+    let n = 0
+    const path = await startServer(socket =>
+      socket.on('data', bytes => {
+        for (const [type, id] of requestsIn(bytes)) {
+          socket.write(type === 1 ? message(16, id, 'E2BIG\0') : message(22, id, part(n++)))
+        }
+      })
+    )
+    await expect(createClient(path).list('/x')).rejects.toMatchObject({ code })
+  })
+})
+
+describe('a message', () => {
+  it('longer than the connection carries is refused here', async () => {
+    const sent: Uint8Array[] = []
+    const channel = {
+      maxMessageBytes: 4096,
+      send: (bytes: Uint8Array) => sent.push(bytes),
+      setBusy: () => {},
+      close: () => {},
+    }
+    const host = { ...createHost('none'), xenstoreConnect: async () => channel }
+    await using xenstore = createXenstore(host, { transport: 'native' })
+    await expect(xenstore.write({ a: 'x'.repeat(4079) })).rejects.toMatchObject({ code: 'XENSTORE_INVALID' })
+    const written = xenstore.write({ a: 'x'.repeat(4078) })
+    await expect.poll(() => sent.map(({ length }) => length)).toEqual([4096])
+    await xenstore.close()
+    await expect(written).rejects.toMatchObject(UNAVAILABLE)
+  })
+
+  it.each([
+    [{ owner: -1, others: 'none', access: {} }],
+    [{ owner: 65_536, others: 'none', access: {} }],
+    [{ owner: 0, others: 'all', access: {} }],
+    [{ owner: 0, others: 'none', access: { x: 'read' } }],
+    [{ owner: 0, others: 'none', access: { 1: 'toString' } }],
+  ])('with permissions that are none is not sent: %j', async permissions => {
+    const daemon = await startDaemon()
+    const wrong = createClient(daemon.path).setPermissions('/', permissions as XenstorePermissions)
+    await expect(wrong).rejects.toMatchObject({ code: 'XENSTORE_INVALID' })
+    expect(daemon.requests).toEqual([])
+  })
+})
+
 describe('an abort', () => {
   it('ends the wait with its reason, and the connection lives on', async () => {
     const daemon = await startDaemon()
@@ -242,6 +322,15 @@ describe('transport', () => {
   it('auto: the commands on a host without a connection', async () => {
     const xenstore = createXenstore({ executor })
     await expect(xenstore.read('a')).rejects.toThrow('no command is to be run')
+  })
+
+  it('commands: refuse all after close', async () => {
+    const xenstore = createXenstore({ executor }, { transport: 'commands' })
+    await xenstore.close()
+    await expect(xenstore.read('a')).rejects.toMatchObject({
+      ...UNAVAILABLE,
+      message: expect.stringContaining('closed'),
+    })
   })
 
   it('native needs a connection', () => {

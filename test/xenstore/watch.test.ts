@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import type { XenstoreEvent } from '../../src/xenstore/types.ts'
-import { createClient, startDaemon } from './daemon.ts'
+import { createClient, message, startDaemon, startServer } from './daemon.ts'
 
 type Events = AsyncIterator<XenstoreEvent>
 
@@ -61,6 +61,29 @@ describe('a watch', () => {
     daemon.model.write({ '/x/heard': '1' })
     expect(await pathOf(first)).toBe('/x/heard')
     expect(daemon.connections()).toBe(2)
+  })
+
+  it('that is refused by name when it comes back fails, and no other one does', async () => {
+    let connections = 0
+    const path = await startServer(socket => {
+      connections++
+      socket.on('data', bytes => {
+        for (let at = 0; at < bytes.length; at += 16 + bytes.readUInt32LE(at + 12)) {
+          const [watched = '', token = ''] = bytes.toString('utf8', at + 16).split('\0')
+          const isRefused = connections > 1 && watched === '/y'
+          const id = bytes.readUInt32LE(at + 4)
+          socket.write(isRefused ? message(16, id, 'EACCES\0') : message(4, id, 'OK\0'))
+          if (!isRefused) socket.write(message(15, 0, `${watched}\0${token}\0`))
+          if (connections === 1 && watched === '/y') setTimeout(() => socket.destroy(), 20)
+        }
+      })
+    })
+    const xenstore = createClient(path)
+    const [first, second] = [xenstore.watch('/x')[Symbol.asyncIterator](), xenstore.watch('/y')[Symbol.asyncIterator]()]
+    expect([await pathOf(first), await pathOf(second)]).toEqual(['/x', '/y'])
+    const [nextOfFirst, nextOfSecond] = [pathOf(first), pathOf(second)]
+    await expect(nextOfSecond).rejects.toMatchObject({ code: 'XENSTORE_ACCESS_DENIED' })
+    expect(await nextOfFirst).toBe('/x')
   })
 
   it('fails when xenstored stays away', async () => {
