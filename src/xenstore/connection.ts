@@ -88,13 +88,14 @@ export async function openConnection(
       if (path === undefined || token === undefined) throw unavailable('garbled: an event of nothing')
       return listener.onWatchEvent(path, token)
     }
-    const asked = pending.get(frame.requestId)
+    const requestId = pending.has(frame.requestId) ? frame.requestId : requestMeant(frame, pending)
+    const asked = pending.get(requestId)
     if (asked === undefined) throw unavailable(`garbled: an answer to request ${frame.requestId}, which is none`)
     const { type, path } = asked.request
     if (frame.type !== type && frame.type !== MESSAGE.error) {
       throw unavailable(`garbled: an answer of type ${frame.type} to a request of type ${type}`)
     }
-    pending.delete(frame.requestId)
+    pending.delete(requestId)
     if (frame.type === type) asked.resolve(frame.payload)
     else asked.reject(refusal(decodeStrings(frame.payload)[0] ?? '', path))
     noteUse()
@@ -167,4 +168,14 @@ export async function openConnection(
   if (!isOpen) throw unavailable('the connection was closed at once')
   noteUse()
   return { isOpen: () => isOpen, ask, hold, close }
+}
+
+/**
+ * The kernel's device answers WATCH and UNWATCH itself, and in their order, but names no request
+ * (drivers/xen/xenbus/xenbus_dev_frontend.c, xenbus_write_watch).
+ */
+function requestMeant({ type, requestId }: Frame, pending: ReadonlyMap<number, Pending>): number {
+  const isUnnamed = requestId === 0 && (type === MESSAGE.watch || type === MESSAGE.unwatch)
+  const [oldest] = isUnnamed ? [...pending].filter(([, { request }]) => request.type === type) : []
+  return oldest?.[0] ?? requestId
 }

@@ -5,6 +5,12 @@ export function notFound(path: string): LunError<'XENSTORE_NOT_FOUND'> {
   return new LunError('XENSTORE_NOT_FOUND', `xenstore: there is no ${path}`, { path })
 }
 
+/** The answer, where there is one. */
+export function found<T>(value: T | undefined, path: string): T {
+  if (value === undefined) throw notFound(path)
+  return value
+}
+
 export function denied(path: string): LunError<'XENSTORE_ACCESS_DENIED'> {
   return new LunError('XENSTORE_ACCESS_DENIED', `xenstore: xenstored refuses access to ${path}`, { path })
 }

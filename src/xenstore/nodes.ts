@@ -1,7 +1,7 @@
 import { isLunError } from '../core/error.ts'
 import type { OperationOptions } from '../core/options.ts'
 import type { Connection } from './connection.ts'
-import { conflict, notFound, unavailable } from './errors.ts'
+import { conflict, unavailable } from './errors.ts'
 import { checkXenstoreValue, toBytes, type XenstorePath, xenstorePath } from './path.ts'
 import { formatPermissions, parsePermissions } from './permissions.ts'
 import type { XenstoreNodes, XenstoreValues } from './types.ts'
@@ -35,7 +35,6 @@ export function createNodes(
     readBytes: async (path, options) => await ask(MESSAGE.read, path, options),
     tryRead: async (path, options) => await unlessAbsent(read(path, options), undefined),
     exists: async (path, options) => {
-      // GET_PERMS would do as well, but no better: both need the right to read.
       const reading = ask(MESSAGE.read, path, options).then(() => true)
       return await unlessAbsent(reading, false)
     },
@@ -131,10 +130,4 @@ async function unlessAbsent<T, A>(work: Promise<T>, absent: A): Promise<T | A> {
     if (isLunError(error, 'XENSTORE_NOT_FOUND')) return absent
     throw error
   }
-}
-
-/** What `tryRead` answers, as `read` has to say it. */
-export function found<T>(value: T | undefined, path: string): T {
-  if (value === undefined) throw notFound(path)
-  return value
 }

@@ -1,13 +1,13 @@
 import type { Brand } from '../core/brand.ts'
 import { xenstoreInvalid } from './errors.ts'
+import { MAX_PAYLOAD_BYTES } from './wire.ts'
 
 /** A path in xenstore: absolute, or relative to the home of this domain, `/local/domain/0` in dom0. */
 export type XenstorePath = Brand<string, 'XenstorePath'>
 
-// Xen docs/misc/xenstore.txt and xen/include/public/io/xs_wire.h: XENSTORE_ABS_PATH_MAX, _REL_PATH_MAX, _PAYLOAD_MAX
+// Xen docs/misc/xenstore.txt and xen/include/public/io/xs_wire.h: XENSTORE_ABS_PATH_MAX, _REL_PATH_MAX
 const MAX_ABSOLUTE = 3072
 const MAX_RELATIVE = 2048
-const MAX_PAYLOAD = 4096
 const PATH = /^(?:\/|\/?[A-Za-z0-9_@-]+(?:\/[A-Za-z0-9_@-]+)*)$/
 
 /**
@@ -32,7 +32,7 @@ export function checkXenstoreValue<T extends string | Uint8Array>(path: Xenstore
     throw xenstoreInvalid(path, 'is given a value with a NUL or half a character')
   }
   const bytes = path.length + 1 + toBytes(value).length
-  if (bytes > MAX_PAYLOAD) throw xenstoreInvalid(path, `is given a value too long: ${bytes} bytes with the path`)
+  if (bytes > MAX_PAYLOAD_BYTES) throw xenstoreInvalid(path, `is given a value too long: ${bytes} bytes with the path`)
   return value
 }
 

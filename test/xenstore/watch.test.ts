@@ -86,6 +86,23 @@ describe('a watch', () => {
     expect(await nextOfFirst).toBe('/x')
   })
 
+  it('is answered by the kernel without the number of the request', async () => {
+    const path = await startServer(socket =>
+      socket.on('data', bytes => {
+        for (let at = 0; at < bytes.length; at += 16 + bytes.readUInt32LE(at + 12)) {
+          const [watched = '', token = ''] = bytes.toString('utf8', at + 16).split('\0')
+          socket.write(message(bytes.readUInt32LE(at), 0, 'OK\0'))
+          socket.write(message(15, 0, `${watched}\0${token}\0`))
+        }
+      })
+    )
+    const xenstore = createClient(path)
+    const [first, second] = [xenstore.watch('/x')[Symbol.asyncIterator](), xenstore.watch('/y')[Symbol.asyncIterator]()]
+    expect(await Promise.all([pathOf(first), pathOf(second)])).toEqual(['/x', '/y'])
+    await first.return?.()
+    expect(await pathOf(xenstore.watch('/z')[Symbol.asyncIterator]())).toBe('/z')
+  })
+
   it('fails when xenstored stays away', async () => {
     const daemon = await startDaemon()
     const xenstore = createClient(daemon.path, { timeoutMs: 100 })
