@@ -1,6 +1,9 @@
 import { execFileSync } from 'node:child_process'
+import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { execa } from 'execa'
 import { afterEach, describe, expect, it, vi } from 'vitest'
+import { createLocalHost } from '../../src/host/local.ts'
 import { createXenstoreConnection } from '../../src/host/xenstore-connection.ts'
 import { openXenstoreDevice } from '../../src/host/xenstore-device.ts'
 import { makeFolder, startDaemon, startServer } from '../xenstore/daemon.ts'
@@ -55,6 +58,27 @@ describe('the way to xenstored', () => {
     const signal = AbortSignal.abort('enough')
     await expect(createXenstoreConnection({ paths: [path] })(deaf, { signal })).rejects.toBe('enough')
   })
+})
+
+it('is offered by this machine, but not with another executor', () => {
+  const { executor } = createLocalHost()
+  expect(createLocalHost().xenstoreConnect).toBeTypeOf('function')
+  expect(createLocalHost({ executor }).xenstoreConnect).toBeUndefined()
+  const xenstoreConnect = createXenstoreConnection()
+  expect(createLocalHost({ executor, xenstoreConnect }).xenstoreConnect).toBe(xenstoreConnect)
+})
+
+it('keeps no process alive while nothing is awaited', async () => {
+  const { path } = await startDaemon()
+  const main = `
+    import { createLocalHost, createXenstore } from 'xen-lun'
+    console.log(await createXenstore(createLocalHost(), { transport: 'native' }).read('name'))
+    process.on('exit', () => console.log(Math.round(performance.now() - begun) < 500))
+    const begun = performance.now()`
+  const file = join(makeFolder(), 'main.ts')
+  writeFileSync(file, main)
+  const { stdout } = await execa('node', ['scripts/run.mjs', file], { env: { XENSTORED_PATH: path } })
+  expect(stdout).toBe('Domain-0\ntrue')
 })
 
 describe('a device', () => {
