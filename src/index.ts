@@ -21,6 +21,7 @@ export { Secret } from './core/secret.ts'
 export { type Wwid, wwid } from './core/wwid.ts'
 export { type Diagnosis, type DoctorOptions, doctor } from './doctor/doctor.ts'
 export type { CheckName, Finding, FindingLevel } from './doctor/finding.ts'
+export type { ByteChannel, ChannelListener, XenstoreConnect, XenstoreConnectOptions } from './host/byte-channel.ts'
 export type { Clock } from './host/clock.ts'
 export type { Command, CommandResult } from './host/command.ts'
 export { createExecaExecutor } from './host/execa.ts'
@@ -34,6 +35,7 @@ export { logged } from './host/logged.ts'
 export { createMultipathdSocket, type MultipathdSocketOptions } from './host/multipathd-socket.ts'
 export { createNodeClock } from './host/node-clock.ts'
 export { createNodeFiles } from './host/node-files.ts'
+export { createXenstoreConnection, type XenstoreConnectionOptions } from './host/xenstore-connection.ts'
 export { type Chap, type ChapCredentials, type ChapScope, chapSettings } from './iscsi/chap.ts'
 export { type IscsiExitName, iscsiExitName } from './iscsi/exit.ts'
 export {
@@ -82,4 +84,12 @@ export type { MultipathMap, MultipathPath } from './multipath/maps.decode.ts'
 export { createMultipath, type Multipath } from './multipath/multipath.ts'
 export type { CheckerState, PathState, RawPathState } from './multipath/path-state.ts'
 export type { KnownPath } from './multipath/paths.parse.ts'
-export { createXenstore, type Xenstore } from './xenstore/xenstore.ts'
+export type { XenstoreAccess, XenstorePermissions } from './xenstore/permissions.ts'
+export type {
+  Xenstore,
+  XenstoreEvent,
+  XenstoreNodes,
+  XenstoreTransaction,
+  XenstoreValues,
+} from './xenstore/types.ts'
+export { createXenstore, type XenstoreHost, type XenstoreOptions } from './xenstore/xenstore.ts'

@@ -36,7 +36,7 @@ export const checkBlkback: Check = inDom0(async ({ host }) => {
 
 export const checkXenstored: Check = inDom0(async ({ host, signal }) => {
   try {
-    await createXenstore(host).exists('/local/domain', { signal })
+    await createXenstore(host, { transport: 'commands' }).exists('/local/domain', { signal })
     return [ok('xenstored answers.')]
   } catch (problem) {
     if (!isLunError(problem, 'XENSTORE_UNAVAILABLE')) throw problem

@@ -3,7 +3,8 @@ import type { Host } from '../host/host.ts'
 import { createIscsiadm, type Iscsiadm } from '../iscsi/iscsiadm.ts'
 import { createNodeDb, type NodeDb } from '../iscsi/node-db.ts'
 import { createMultipath, type Multipath } from '../multipath/multipath.ts'
-import { createXenstore, type Xenstore } from '../xenstore/xenstore.ts'
+import type { Xenstore } from '../xenstore/types.ts'
+import { createXenstore } from '../xenstore/xenstore.ts'
 import { createJournal, type Journal } from './journal.ts'
 
 /** The modules an operation is composed of, all on one host. */
@@ -24,7 +25,8 @@ export function createContext(host: Host): Context {
     nodeDb: createNodeDb(host),
     multipath: createMultipath(host),
     scsi: createScsi(host),
-    xenstore: createXenstore(host),
+    // A few questions at most: not worth a connection, and the commands find any xenstored there is.
+    xenstore: createXenstore(host, { transport: 'commands' }),
     journal: createJournal(host.files),
   }
 }

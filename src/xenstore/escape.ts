@@ -1,8 +1,13 @@
 import { LunError } from '../core/error.ts'
+import { decodeText } from './wire.ts'
 
-/** A value as `xenstore-write` takes it. Without `-R` it reads backslash escapes, on every version of Xen. */
-export function escapeValue(value: string): string {
-  return value.replaceAll('\\', '\\\\')
+/**
+ * A value as `xenstore-write` takes it. Without `-R` it reads backslash escapes, on every version of Xen
+ * (unsanitise_value() of tools/xenstore/xs_lib.c). Bytes that may not be text are all escaped.
+ */
+export function escapeValue(value: string | Uint8Array): string {
+  if (typeof value === 'string') return value.replaceAll('\\', '\\\\')
+  return [...value].map(byte => `\\x${byte.toString(16).padStart(2, '0')}`).join('')
 }
 
 const PIECE = /\\(?:x([0-9a-fA-F]{2})|([0-7]{3})|([ntr\\"]))|([^\\]+)|(\\)/g
@@ -20,6 +25,11 @@ const MAX_UTF8_BYTES = 3 // of one char of a JavaScript string
  * @throws {@link LunError} `UNEXPECTED_OUTPUT`
  */
 export function unescapeValue(text: string): string {
+  return decodeText(unescapeBytes(text))
+}
+
+/** The same, byte by byte. */
+export function unescapeBytes(text: string): Uint8Array {
   const encoder = new TextEncoder()
   const bytes = new Uint8Array(MAX_UTF8_BYTES * text.length)
   let length = 0
@@ -30,7 +40,7 @@ export function unescapeValue(text: string): string {
     else if (plain !== '') length += encoder.encodeInto(plain, bytes.subarray(length)).written
     else throw unexpected(text)
   }
-  return new TextDecoder('utf-8', { ignoreBOM: true }).decode(bytes.subarray(0, length))
+  return bytes.slice(0, length)
 }
 
 function unexpected(text: string): LunError<'UNEXPECTED_OUTPUT'> {

@@ -1,14 +1,13 @@
 import type { Brand } from '../core/brand.ts'
-import { quoted } from '../core/check.ts'
-import { LunError } from '../core/error.ts'
+import { xenstoreInvalid } from './errors.ts'
+import { MAX_PAYLOAD_BYTES } from './wire.ts'
 
 /** A path in xenstore: absolute, or relative to the home of this domain, `/local/domain/0` in dom0. */
 export type XenstorePath = Brand<string, 'XenstorePath'>
 
-// Xen docs/misc/xenstore.txt and xen/include/public/io/xs_wire.h: XENSTORE_ABS_PATH_MAX, _REL_PATH_MAX, _PAYLOAD_MAX
+// Xen docs/misc/xenstore.txt and xen/include/public/io/xs_wire.h: XENSTORE_ABS_PATH_MAX, _REL_PATH_MAX
 const MAX_ABSOLUTE = 3072
 const MAX_RELATIVE = 2048
-const MAX_PAYLOAD = 4096
 const PATH = /^(?:\/|\/?[A-Za-z0-9_@-]+(?:\/[A-Za-z0-9_@-]+)*)$/
 
 /**
@@ -24,17 +23,19 @@ export function xenstorePath(text: string): XenstorePath {
   return text as XenstorePath
 }
 
-/** Checks that `value` can be stored at `path`: well-formed, no NUL, and both in one message of 4096 bytes. */
-export function checkXenstoreValue(path: XenstorePath, value: string): string {
-  if (typeof value !== 'string') throw xenstoreInvalid(path, 'is given a value that is no text')
-  if (/[\0\p{Surrogate}]/u.test(value)) throw xenstoreInvalid(path, 'is given a value with a NUL or half a character')
-  const bytes = path.length + 1 + new TextEncoder().encode(value).length
-  if (bytes > MAX_PAYLOAD) throw xenstoreInvalid(path, `is given a value too long: ${bytes} bytes with the path`)
+/** Checks that `value` can be stored at `path`: both fit into one message, and a text is well-formed, without a NUL. */
+export function checkXenstoreValue<T extends string | Uint8Array>(path: XenstorePath, value: T): T {
+  if (typeof value !== 'string' && !((value as unknown) instanceof Uint8Array)) {
+    throw xenstoreInvalid(path, 'is given a value that is neither text nor bytes')
+  }
+  if (typeof value === 'string' && /[\0\p{Surrogate}]/u.test(value)) {
+    throw xenstoreInvalid(path, 'is given a value with a NUL or half a character')
+  }
+  const bytes = path.length + 1 + toBytes(value).length
+  if (bytes > MAX_PAYLOAD_BYTES) throw xenstoreInvalid(path, `is given a value too long: ${bytes} bytes with the path`)
   return value
 }
 
-/** The error for what xenstored would refuse anyway. */
-function xenstoreInvalid(path: unknown, reason: string): LunError<'XENSTORE_INVALID'> {
-  const shown = quoted(path)
-  return new LunError('XENSTORE_INVALID', `xenstore: ${shown} ${reason}`, { path: shown, reason })
+export function toBytes(value: string | Uint8Array): Uint8Array {
+  return typeof value === 'string' ? new TextEncoder().encode(value) : value
 }

@@ -1,37 +1,38 @@
-import { isLunError, LunError } from '../core/error.ts'
+import { isLunError } from '../core/error.ts'
 import type { OperationOptions } from '../core/options.ts'
-import type { Command } from '../host/command.ts'
-import { run } from '../host/executor.ts'
 import type { Host } from '../host/host.ts'
-import { listChildren, pathExists, readValue, removePath, writeValues } from './commands.ts'
-import { checkXenstoreValue, xenstorePath } from './path.ts'
+import { createXenstoreByCommands } from './by-commands.ts'
+import { unavailable } from './errors.ts'
+import { createNativeXenstore, type NativeXenstore } from './native.ts'
+import type { Xenstore } from './types.ts'
 
-/**
- * The xenstore of this host. Paths are absolute, or relative to the home of this domain, `/local/domain/0` in dom0.
- *
- * @throws {@link LunError} `XENSTORE_INVALID` for a path or value xenstored cannot take, before anything runs;
- * `XENSTORE_UNAVAILABLE` when xenstored or its tools do not answer.
- */
-export interface Xenstore {
-  /** The exact value. @throws {@link LunError} `XENSTORE_NOT_FOUND` */
-  read(path: string, options?: OperationOptions): Promise<string>
-  /** The exact value, or `undefined` when there is none. */
-  tryRead(path: string, options?: OperationOptions): Promise<string | undefined>
-  /** Writes every value or none: one transaction. Parents are made. @throws {@link LunError} `XENSTORE_ACCESS_DENIED` */
-  write(values: Readonly<Record<string, string>>, options?: OperationOptions): Promise<void>
-  /** Removes a path and all below it; fine when it is not there. @throws {@link LunError} `XENSTORE_ACCESS_DENIED` */
-  rm(path: string, options?: OperationOptions): Promise<void>
-  /** Names of the children. @throws {@link LunError} `XENSTORE_NOT_FOUND` */
-  list(path: string, options?: OperationOptions): Promise<readonly string[]>
-  /** Whether there is such a path. */
-  exists(path: string, options?: OperationOptions): Promise<boolean>
+/** How {@link createXenstore} reaches xenstored. */
+export interface XenstoreOptions {
+  /**
+   * - `auto`, the default: over the socket of xenstored where the host offers it and it takes the connection, else by
+   *   commands. Once it has, commands are not tried any more.
+   * - `native`: over the socket, or the kernel's device where there is none, as in a driver domain.
+   * - `commands`: by the `xenstore-*` commands, a process for each call.
+   */
+  readonly transport?: 'auto' | 'native' | 'commands'
+  /** How long xenstored may take to answer a call. Default 10 s. */
+  readonly timeoutMs?: number
 }
 
-type Ask = <T>(command: Command<T>, options: OperationOptions | undefined) => Promise<T>
+/** What of a {@link Host} xenstore is reached by; without `xenstoreConnect` and `clock`, by commands only. */
+export type XenstoreHost = Pick<Host, 'executor'> & Partial<Pick<Host, 'clock' | 'xenstoreConnect'>>
+
+// Until xenstored runs, a read of /dev/xen/xenbus waits for ever.
+const TIMEOUT_MS = 10_000
 
 /**
- * Xenstore by means of the `xenstore-*` commands, which work wherever Xen's tools do. They cannot tell a missing path
- * from a forbidden one: both read as `XENSTORE_NOT_FOUND`. Nothing is forbidden to dom0.
+ * Xenstore over a connection to xenstored, or by means of the `xenstore-*` commands, which work wherever Xen's tools do.
+ * The commands cannot watch, make an empty node, tell permissions, or do anything but write in a transaction: such a
+ * call rejects at once with `XENSTORE_UNAVAILABLE`. Nor can they tell a missing path from a forbidden one: both read
+ * as `XENSTORE_NOT_FOUND`. Nothing is forbidden to dom0.
+ *
+ * A connection is made by the first call, and again after it was lost. An idle one closes after a second and keeps no
+ * process alive, so `close` is needed only where one is to end at once.
  *
  * @example
  * ```ts
@@ -43,55 +44,52 @@ type Ask = <T>(command: Command<T>, options: OperationOptions | undefined) => Pr
  * await xenstore.write({ [`${path}/physical-device`]: 'fe:0', [`${path}/hotplug-status`]: 'connected' })
  * ```
  */
-export function createXenstore(host: Pick<Host, 'executor'>): Xenstore {
-  const ask: Ask = async (command, options) => {
+export function createXenstore(host: XenstoreHost, options: XenstoreOptions = {}): Xenstore {
+  const { transport = 'auto', timeoutMs = TIMEOUT_MS } = options
+  const { executor, clock, xenstoreConnect: connect } = host
+  const commands = createXenstoreByCommands(executor, timeoutMs)
+  if (transport === 'commands') return commands
+  if (connect === undefined || clock === undefined) {
+    if (transport === 'auto') return commands
+    throw unavailable('this host offers no connection to xenstored: it has no xenstoreConnect')
+  }
+  const native = createNativeXenstore({ connect, clock, timeoutMs, allowDevice: transport === 'native' })
+  return transport === 'native' ? native : createEither(native, commands)
+}
+
+/** `native` where it can be reached, and from then on; `commands` until then. */
+function createEither(native: NativeXenstore, commands: Xenstore): Xenstore {
+  let hasConnected = false
+  const pick = async (options: OperationOptions | undefined): Promise<Xenstore> => {
     try {
-      return await run(host.executor, command, options)
+      if (!hasConnected) await native.link.connection(options)
+      hasConnected = true
+      return native
     } catch (error) {
-      throw unavailable(error)
+      if (isLunError(error, 'XENSTORE_UNAVAILABLE')) return commands
+      throw error
     }
   }
-  const tryRead = async (path: string, options?: OperationOptions): Promise<string | undefined> => {
-    const answer = await ask(readValue(xenstorePath(path)), options)
-    return 'value' in answer ? answer.value : undefined
+  const close = async (): Promise<void> => {
+    await native.close()
+    await commands.close()
   }
   return {
-    tryRead,
-    read: async (path, options) => (await tryRead(path, options)) ?? notFound(path),
-    write: async (values, options) => {
-      const pairs = Object.entries(values).map(([text, value]) => {
-        const path = xenstorePath(text)
-        return [path, checkXenstoreValue(path, value)] as const
-      })
-      if (pairs.length === 0) return
-      const answer = await ask(writeValues(pairs), options)
-      if ('refused' in answer) denied(pairs.map(([path]) => path).join(', '))
-    },
-    rm: async (text, options) => {
-      const path = xenstorePath(text)
-      const answer = await ask(removePath(path), options)
-      if ('refused' in answer && (await ask(pathExists(path), options))) denied(path)
-    },
-    list: async (path, options) => {
-      const answer = await ask(listChildren(xenstorePath(path)), options)
-      return 'names' in answer ? answer.names : notFound(path)
-    },
-    exists: async (path, options) => await ask(pathExists(xenstorePath(path)), options),
+    read: async (path, options) => await (await pick(options)).read(path, options),
+    tryRead: async (path, options) => await (await pick(options)).tryRead(path, options),
+    readBytes: async (path, options) => await (await pick(options)).readBytes(path, options),
+    write: async (values, options) => await (await pick(options)).write(values, options),
+    mkdir: async (path, options) => await (await pick(options)).mkdir(path, options),
+    rm: async (path, options) => await (await pick(options)).rm(path, options),
+    list: async (path, options) => await (await pick(options)).list(path, options),
+    exists: async (path, options) => await (await pick(options)).exists(path, options),
+    getPermissions: async (path, options) => await (await pick(options)).getPermissions(path, options),
+    setPermissions: async (path, permissions, options) =>
+      await (await pick(options)).setPermissions(path, permissions, options),
+    transaction: async (task, options) => await (await pick(options)).transaction(task, options),
+    // Commands could not either.
+    watch: (path, options) => native.watch(path, options),
+    close,
+    [Symbol.asyncDispose]: close,
   }
-}
-
-/** Callers know xenstore, not the commands it is reached by. */
-function unavailable(error: unknown): unknown {
-  const isOurs = isLunError(error, 'COMMAND_TIMEOUT') || isLunError(error, 'COMMAND_NOT_FOUND')
-  if (!isOurs && !isLunError(error, 'COMMAND_KILLED')) return error
-  const reason = error.message
-  return new LunError('XENSTORE_UNAVAILABLE', `xenstore: ${reason}`, { reason }, { cause: error })
-}
-
-function notFound(path: string): never {
-  throw new LunError('XENSTORE_NOT_FOUND', `xenstore: there is no ${path}`, { path })
-}
-
-function denied(path: string): never {
-  throw new LunError('XENSTORE_ACCESS_DENIED', `xenstore: xenstored refused to change ${path}`, { path })
 }

@@ -4,6 +4,7 @@ import { doctorScenarios } from './doctor.ts'
 import { faultScenarios } from './faults.ts'
 import { ifaceScenarios } from './ifaces.ts'
 import type { Scenario } from './scenario.ts'
+import { xenstoreScenarios } from './xenstore.ts'
 
 /** The scenarios of the library, in the order in which they run. */
 export const scenarios: readonly Scenario[] = [
@@ -12,4 +13,5 @@ export const scenarios: readonly Scenario[] = [
   ...chapScenarios,
   ...ifaceScenarios,
   ...doctorScenarios,
+  ...xenstoreScenarios,
 ]

@@ -27,7 +27,8 @@ export interface Take {
 }
 
 export function createTools(host: Host): Tools {
-  return { iscsiadm: createIscsiadm(host), multipath: createMultipath(host), xenstore: createXenstore(host) }
+  const xenstore = createXenstore(host, { transport: 'commands' })
+  return { iscsiadm: createIscsiadm(host), multipath: createMultipath(host), xenstore }
 }
 
 /** What a take came to, as text: JSON of its data, or code and details of its error. */

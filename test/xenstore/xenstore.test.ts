@@ -5,7 +5,8 @@ import { isLunError, LunError } from '../../src/core/error.ts'
 import type { Executor } from '../../src/host/executor.ts'
 import { parseCassette, type Recording } from '../../src/testing/cassette.ts'
 import { createReplayExecutor, type ReplayExecutor } from '../../src/testing/replay.ts'
-import { createXenstore, type Xenstore } from '../../src/xenstore/xenstore.ts'
+import type { Xenstore } from '../../src/xenstore/types.ts'
+import { createXenstore } from '../../src/xenstore/xenstore.ts'
 
 function cassette(name: string): readonly Recording[] {
   return parseCassette(readFileSync(new URL(`../fixtures/xenstore/${name}.txt`, import.meta.url), 'utf8'))

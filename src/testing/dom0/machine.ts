@@ -14,7 +14,9 @@ import type { Tree } from './tree.ts'
 import { createUdev } from './udev.ts'
 import { createXen, type SimulatedXen } from './xen.ts'
 import { plantXenHost } from './xen-host.ts'
-import { createXenstoreModel, createXenstorePrograms, type XenstoreModel } from './xenstore.ts'
+import { createXenstoreModel, type XenstoreModel } from './xenstore.ts'
+import { createXenstorePrograms } from './xenstore-programs.ts'
+import { createXenstored, type Xenstored } from './xenstored.ts'
 
 /** What a host is made of that outlives it: disks, clock, network, configuration. */
 export interface MachineParts {
@@ -40,6 +42,7 @@ export interface Machine {
   readonly multipathd: Multipathd
   readonly iscsid: Iscsid
   readonly xenstore: XenstoreModel
+  readonly xenstored: Xenstored
   readonly xen: SimulatedXen
   readonly flock: FileLocks
   readonly daemons: Readonly<Record<'iscsid' | 'multipathd' | 'xenstored', Daemon>>
@@ -71,6 +74,7 @@ export function bootMachine(parts: MachineParts, number: number): Machine {
   Object.assign(iscsid.timing, timing)
   plantXenHost(tree, iscsid)
   const xenstore = createXenstoreModel()
+  const xenstored = createXenstored(xenstore)
   const flock = createFlockProgram(scheduler)
   return {
     tree,
@@ -80,23 +84,17 @@ export function bootMachine(parts: MachineParts, number: number): Machine {
     multipathd,
     iscsid,
     xenstore,
+    xenstored,
     xen: createXen({ tree, kernel, proc, xenstore }),
     flock,
-    daemons: { iscsid, multipathd, xenstored: daemonOf(xenstore) },
+    daemons: { iscsid, multipathd, xenstored },
     programs: {
       iscsiadm: createIscsiadmProgram({ tree, array, kernel, records, iscsid, scheduler }),
       multipathd: createMultipathdProgram(multipathd, scheduler),
       multipath: createMultipathProgram(multipathd, kernel, scheduler),
       flock,
-      ...createXenstorePrograms(xenstore, scheduler),
+      ...createXenstorePrograms(xenstore, () => xenstored.isRunning(), scheduler),
     },
     end: () => lifetime.end(),
   }
-}
-
-function daemonOf(model: XenstoreModel): Daemon {
-  const run = (isRunning: boolean): void => {
-    model.isRunning = isRunning
-  }
-  return { isRunning: () => model.isRunning, start: () => run(true), stop: () => run(false) }
 }

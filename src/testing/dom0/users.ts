@@ -7,6 +7,7 @@ import { createFiles } from './files.ts'
 import type { Machine } from './machine.ts'
 import { createConnection } from './multipathd-connection.ts'
 import { createProcess } from './process.ts'
+import { createXenstoredConnect } from './xenstored-connection.ts'
 
 /** One process that uses the library on the simulated host. */
 export interface SimulatedUser {
@@ -39,6 +40,7 @@ export function startUser(machine: Machine, pid: number, started: string[]): Sim
       files,
       clock: process.clock,
       locks: queued(createFlock({ executor, files }), process.clock),
+      xenstoreConnect: createXenstoredConnect(process, machine.xenstored),
     },
     kill: () => {
       if (process.isDead()) return

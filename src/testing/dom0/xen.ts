@@ -123,7 +123,7 @@ export function createXen(parts: XenParts): SimulatedXen {
         close = open()
         if (close !== undefined) setState('Connected')
       }
-      xenstore.watch(changed => {
+      xenstore.onChange(({ path: changed }) => {
         if (changed === `${path}/physical-device` && kind === 'vbd') serve()
         if (!isPresent || xenstore.values.has(path)) return
         isPresent = false
