@@ -1,19 +1,50 @@
-// Bundles the block script into one executable file: dom0 has no node_modules.
+// Bundles the programs for dom0 into one executable file each: dom0 has no node_modules.
+import child_process from 'node:child_process'
 import { chmod } from 'node:fs/promises'
 import { build } from 'esbuild'
 
-const outfile = 'dist/block-xen-lun.cjs'
+/**
+ * What a startup snapshot must not hold: it has everything that is loaded when it is made, and Node says of these modules
+ * that their state may be wrong in a process that starts from it. So child_process is loaded when it is used; and a
+ * script that xl calls has no terminal, whatever the one has where the snapshot is made.
+ */
+const substitutes = {
+  child_process: Object.entries(child_process)
+    .map(([name, value]) =>
+      value.prototype?.constructor === value && /^[A-Z]/.test(name)
+        ? `Object.defineProperty(exports, '${name}', { enumerable: true, get: () => require('node:child_process').${name} })`
+        : `exports.${name} = (...args) => require('node:child_process').${name}(...args)`
+    )
+    .join('\n'),
+  tty: 'exports.isatty = () => false',
+}
 
-await build({
-  entryPoints: ['examples/block-script/main.ts'],
-  outfile,
-  bundle: true,
-  platform: 'node',
-  target: 'node20',
-  format: 'cjs',
-  minifyWhitespace: true,
-  minifySyntax: true,
-  legalComments: 'inline',
-  logLevel: 'warning',
-})
-await chmod(outfile, 0o755)
+const withoutState = {
+  name: 'without-state',
+  setup: ({ onResolve, onLoad }) => {
+    const namespace = 'without-state'
+    onResolve({ filter: /^(node:)?(child_process|tty)$/ }, ({ path, namespace: from }) =>
+      from === namespace ? { path, external: true } : { path: path.replace('node:', ''), namespace }
+    )
+    onLoad({ filter: /.*/, namespace }, ({ path }) => ({ contents: substitutes[path], loader: 'js' }))
+  },
+}
+
+await bundle('src/hotplug/main.ts', 'dist/block-xen-lun.cjs', [withoutState])
+
+async function bundle(entry, outfile, plugins) {
+  await build({
+    entryPoints: [entry],
+    outfile,
+    plugins,
+    bundle: true,
+    platform: 'node',
+    target: 'node20',
+    format: 'cjs',
+    minifyWhitespace: true,
+    minifySyntax: true,
+    legalComments: 'inline',
+    logLevel: 'warning',
+  })
+  await chmod(outfile, 0o755)
+}

@@ -65,6 +65,7 @@ export {
 export type { IscsiSession, SessionFilter } from './iscsi/session.ts'
 export { attachLun } from './lun/attach.ts'
 export type { Attachment } from './lun/attachment.ts'
+export { completePaths } from './lun/complete-paths.ts'
 export { type Detachment, type DetachOptions, detachLun } from './lun/detach.ts'
 export type { LunDeviceNode } from './lun/device.ts'
 export type { AttachOptions, HandedOver } from './lun/establish.ts'
@@ -76,6 +77,7 @@ export {
   type Reconciliation,
   reconcile,
 } from './lun/reconcile.ts'
+export { releaseOwner } from './lun/release-owner.ts'
 export type { AttachRequest, ChapRequest, LunAddress, PathPolicy } from './lun/request.ts'
 export { type Resized, resizeLun } from './lun/resize.ts'
 export { type VerifiedLun, type VerifiedPath, type VerifyRequest, verifyLun } from './lun/verify.ts'

@@ -101,6 +101,8 @@ export interface ErrorDetails {
     /** Its backend: `backend/vbd/3/51712`. */
     readonly backend: string
   }
+  /** A virtual disk is connected to another device already. Device numbers as xenstore has them: `fe:0`. */
+  BACKEND_TAKEN: { readonly backend: string; readonly found: string; readonly expected: string }
   LUN_IN_USE: { readonly target: string; readonly lun: number; readonly users: readonly DeviceUser[] }
   ATTACH_NOT_UNDONE: { readonly target: string; readonly lun: number; readonly steps: readonly FailedStep[] }
   DETACH_INCOMPLETE: { readonly target: string; readonly lun: number; readonly steps: readonly FailedStep[] }

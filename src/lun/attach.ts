@@ -39,14 +39,24 @@ import { assertNotShared } from './sharing.ts'
  * ```
  */
 export async function attachLun(request: AttachRequest, options: AttachOptions = {}): Promise<Attachment> {
-  const wish = checkAttachRequest(request)
-  const { handOver } = options
+  return await attachWhen(async () => {}, request, options)
+}
+
+/** {@link attachLun}, unless `check` throws, which runs when the LUN is locked and nothing has been done. */
+export async function attachWhen(
+  check: (context: Context, operation: Operation) => Promise<void>,
+  request: AttachRequest,
+  options: AttachOptions
+): Promise<Attachment> {
+  const { handOver, undoTimeoutMs } = options
+  const wish: Wish = { ...checkAttachRequest(request), handOver, undoTimeoutMs }
   const context = createContext(options.host ?? createLocalHost())
   const { target, lun } = wish
-  const place = { operation: 'attach', target, lun } as const
-  const attach = async (operation: Operation): Promise<Established> =>
-    await attachLocked(context, operation, { ...wish, handOver })
-  return toAttachment(await runOnLun(context.host, place, options, attach), options)
+  const attach = async (operation: Operation): Promise<Established> => {
+    await check(context, operation)
+    return await attachLocked(context, operation, wish)
+  }
+  return toAttachment(await runOnLun(context.host, { operation: 'attach', target, lun }, options, attach), options)
 }
 
 async function attachLocked(context: Context, operation: Operation, wish: Wish): Promise<Established> {

@@ -30,12 +30,17 @@ export interface AttachOptions extends LunOptions {
    * undoes the attach.
    */
   readonly handOver?: ((device: HandedOver) => Promise<void>) | undefined
+  /**
+   * Deadline of taking back what a failed attach did, which a login on its way may need. What is not taken back then
+   * stays its owner's in the journal. Default 90 000.
+   */
+  readonly undoTimeoutMs?: number | undefined
 }
 
 /** A device that is ready to be used. */
 export type HandedOver = LunDeviceNode & Pick<Attachment, 'wwid'>
 
-export type Wish = AttachWish & Pick<AttachOptions, 'handOver'>
+export type Wish = AttachWish & Pick<AttachOptions, 'handOver' | 'undoTimeoutMs'>
 
 /** An attach that succeeded, and the paths still on their way. */
 export interface Established {
@@ -62,7 +67,7 @@ export async function establish(
   const admit = createAdmission(context)
   const stopPaths = new AbortController()
   const entrance = createEntrance(context, operation, stopPaths.signal)
-  const shared: PathContext = { context, operation, wish, made, identity, isMultipath, admit, entrance }
+  const shared = { context, operation, wish, made, identity, isMultipath, admit, entrance } satisfies PathContext
   const paths: PathRun[] = []
   try {
     await startPaths(shared, endpoints, paths, stopPaths.signal)
@@ -160,15 +165,21 @@ async function handOver(
   })
 }
 
+type UndoContext = Pick<PathContext, 'context' | 'operation' | 'made' | 'identity'> & {
+  readonly wish: Pick<Wish, 'undoTimeoutMs'>
+}
+
 const UNDO_MS = 90_000 // the longest login on its way, the kernel's 30 s for a device, and some
 
-async function undo({ context, operation, made, identity }: PathContext, error: unknown): Promise<void> {
+async function undo({ context, operation, made, identity, wish }: UndoContext, error: unknown): Promise<void> {
   const { target, lun, owner } = operation
   if (isUnchanged(made)) {
     if (made.isHoldNew) await context.journal.dropOwner(operation, owner)
     return
   }
-  const deadline = { timeoutMs: UNDO_MS, awaited: () => `the undoing of LUN ${lun} of ${target}` }
+  const { undoTimeoutMs: timeoutMs = UNDO_MS } = wish
+  operation.emit({ type: 'failed', message: error instanceof Error ? error.message : String(error) })
+  const deadline = { timeoutMs, awaited: () => `the undoing of LUN ${lun} of ${target}` }
   const failed = await withDeadline(
     context.host.clock,
     deadline,
@@ -178,7 +189,7 @@ async function undo({ context, operation, made, identity }: PathContext, error: 
         async () =>
           await takeBack(
             context,
-            { ...operation, signal, timeoutMs: UNDO_MS, step: async (_, task) => await task() },
+            { ...operation, signal, timeoutMs, step: async (_, task) => await task() },
             made,
             identity.wwid
           )

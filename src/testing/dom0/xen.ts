@@ -48,6 +48,11 @@ export interface XenBackend {
   connect(): void
   /** What the backend says it does. The device stays open until {@link XenBackend.remove}. */
   setState(state: XenbusState): void
+  /**
+   * The frontend is gone: the kernel closes the device and says so; the directory stays. The toolstack runs its script
+   * now, and removes the directory then.
+   */
+  disconnect(): void
   /** Closes the device; backend and frontend are gone from xenstore. Removing it from xenstore does the same. */
   remove(): void
 }
@@ -118,8 +123,9 @@ export function createXen(parts: XenParts): SimulatedXen {
       const hide = kind === 'qdisk' ? () => {} : publishBackend(parts, spec, path)
       let close: (() => void) | undefined
       let isPresent = true
+      let isClosed = false
       const serve = (): void => {
-        if (close !== undefined || !isPresent) return
+        if (close !== undefined || isClosed || !isPresent) return
         close = open()
         if (close !== undefined) setState('Connected')
       }
@@ -127,6 +133,7 @@ export function createXen(parts: XenParts): SimulatedXen {
         if (changed === `${path}/physical-device` && kind === 'vbd') serve()
         if (!isPresent || xenstore.values.has(path)) return
         isPresent = false
+        if (isClosed) return
         close?.()
         hide()
       })
@@ -142,6 +149,13 @@ export function createXen(parts: XenParts): SimulatedXen {
         },
         setState: state => {
           if (isPresent) setState(state)
+        },
+        disconnect: () => {
+          if (isClosed || !isPresent) return
+          isClosed = true
+          close?.()
+          hide()
+          setState('Closed')
         },
         remove: () => {
           xenstore.remove(path)
