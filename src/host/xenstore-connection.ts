@@ -43,7 +43,7 @@ export function createXenstoreConnection(options: XenstoreConnectionOptions = {}
       try {
         const isSocket = (await stat(path)).isSocket()
         if (isSocket) return await openSocket(path, listener, idleMs, signal)
-        if (allowDevice) return await openXenstoreDevice(path, listener)
+        if (allowDevice) return await openXenstoreDevice(path, listener, idleMs)
         refusals.push(`${path}: is no socket`)
       } catch (error) {
         signal?.throwIfAborted()

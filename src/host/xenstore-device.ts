@@ -19,12 +19,17 @@ const LAST_PAUSE_MS = 50
  *
  * Each message is one write: what follows a whole message in the same write is lost (xenbus_file_write).
  */
-export async function openXenstoreDevice(path: string, listener: ChannelListener): Promise<ByteChannel> {
+export async function openXenstoreDevice(
+  path: string,
+  listener: ChannelListener,
+  idleMs: number
+): Promise<ByteChannel> {
   const file = await open(path, constants.O_RDWR | constants.O_NONBLOCK)
   const buffer = new Uint8Array(READ_BYTES)
   let writing = Promise.resolve()
   let timer: NodeJS.Timeout | undefined
   let pauseMs = FIRST_PAUSE_MS
+  let idle: NodeJS.Timeout | undefined
   let isBusy = true
   let isClosed = false
 
@@ -32,6 +37,7 @@ export async function openXenstoreDevice(path: string, listener: ChannelListener
     if (isClosed) return
     isClosed = true
     clearTimeout(timer)
+    clearTimeout(idle)
     // A descriptor that is closed under a write could be another file's by the time of the write.
     writing.then(async () => await file.close()).catch(() => {})
   }
@@ -63,7 +69,9 @@ export async function openXenstoreDevice(path: string, listener: ChannelListener
       lookLater()
     },
     setBusy: busy => {
+      clearTimeout(idle)
       isBusy = busy
+      if (!busy && !isClosed) idle = setTimeout(() => fail(new Error('idle')), idleMs).unref()
       lookLater()
     },
     close,
