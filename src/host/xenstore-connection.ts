@@ -106,6 +106,7 @@ function createSocketChannel(
   })
   return {
     maxMessageBytes: MAX_MESSAGE_BYTES,
+    isOneByOne: false,
     send: message => {
       if (isClosed) return
       // Requests made in one turn leave in one writev.
