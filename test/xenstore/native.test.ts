@@ -127,7 +127,7 @@ describe('a channel that takes one message at a time', () => {
     const writing = xenstore.write(values)
     await expect.poll(() => sent).toContain(11)
     const aborted = xenstore.rm('/v', { signal: control.signal })
-    control.abort('enough')
+    setTimeout(() => control.abort('enough'), 3)
     await expect(aborted).rejects.toBe('enough')
     await writing
     expect(await xenstore.list('/v')).toHaveLength(60)
