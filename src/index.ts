@@ -18,6 +18,7 @@ export type { OperationOptions } from './core/options.ts'
 export type { PathOutcome } from './core/path-outcome.ts'
 export { formatPortal, ISCSI_PORT, type Portal, portal, samePortal } from './core/portal.ts'
 export { Secret } from './core/secret.ts'
+export { vdevName, vdevNumber } from './core/vdev.ts'
 export { type Wwid, wwid } from './core/wwid.ts'
 export { type Diagnosis, type DoctorOptions, doctor } from './doctor/doctor.ts'
 export type { CheckName, Finding, FindingLevel } from './doctor/finding.ts'
@@ -81,6 +82,12 @@ export { releaseOwner } from './lun/release-owner.ts'
 export type { AttachRequest, ChapRequest, LunAddress, PathPolicy } from './lun/request.ts'
 export { type Resized, resizeLun } from './lun/resize.ts'
 export { type VerifiedLun, type VerifiedPath, type VerifyRequest, verifyLun } from './lun/verify.ts'
+export {
+  type BackendOptions,
+  type BackendRequest,
+  type ConnectedBackend,
+  waitForBackend,
+} from './lun/wait-for-backend.ts'
 export type { Blacklist, ConfigSection, MultipathConfig } from './multipath/config.parse.ts'
 export type { MultipathMap, MultipathPath } from './multipath/maps.decode.ts'
 export { createMultipath, type Multipath } from './multipath/multipath.ts'

@@ -106,4 +106,23 @@ export interface ErrorDetails {
   LUN_IN_USE: { readonly target: string; readonly lun: number; readonly users: readonly DeviceUser[] }
   ATTACH_NOT_UNDONE: { readonly target: string; readonly lun: number; readonly steps: readonly FailedStep[] }
   DETACH_INCOMPLETE: { readonly target: string; readonly lun: number; readonly steps: readonly FailedStep[] }
+
+  // waitForBackend
+  BACKEND_FAILED: {
+    readonly domid: number
+    /** `xvda` */
+    readonly vdev: string
+    readonly backendPath: string
+    /** `error`, or `busy` where another domain has the device. */
+    readonly status: string
+    /** The script's own words, made fit to be printed: they may be a driver domain's. */
+    readonly reason: string
+  }
+  BACKEND_GONE: {
+    readonly domid: number
+    readonly vdev: string
+    /** Where it was, if it was seen. */
+    readonly backendPath: string | undefined
+    readonly reason: string
+  }
 }

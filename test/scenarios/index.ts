@@ -4,6 +4,7 @@ import { doctorScenarios } from './doctor.ts'
 import { faultScenarios } from './faults.ts'
 import { ifaceScenarios } from './ifaces.ts'
 import type { Scenario } from './scenario.ts'
+import { waitForBackendScenarios } from './wait-for-backend.ts'
 import { xenstoreScenarios } from './xenstore.ts'
 
 /** The scenarios of the library, in the order in which they run. */
@@ -14,4 +15,5 @@ export const scenarios: readonly Scenario[] = [
   ...ifaceScenarios,
   ...doctorScenarios,
   ...xenstoreScenarios,
+  ...waitForBackendScenarios,
 ]
