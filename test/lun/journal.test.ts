@@ -88,10 +88,10 @@ describe('of a LUN', () => {
       owners: { a: { state: 'attached' }, b: { state: 'attached' } },
     })
     expect(files.modes.get(lunPath)).toBe(0o600)
-    await journal.dropOwner(place, 'a')
-    await journal.dropOwner(place, 'unknown')
+    await journal.dropOwners(place, ['a'])
+    await journal.dropOwners(place, ['unknown'])
     expect(Object.keys((await journal.lun(place))?.owners ?? {})).toEqual(['b'])
-    await journal.dropOwner(place, 'b')
+    await journal.dropOwners(place, ['b'])
     expect(files.contents.has(lunPath)).toBe(false)
   })
 
