@@ -188,19 +188,22 @@ describe('the time of a hold', () => {
     expect(dom0.leftovers()).toEqual([])
   })
 
-  test('is over while the LUN is in use: it stays, which is said, and other LUNs go', async () => {
+  test.each([
+    ['mounted', (dom0: SimulatedDom0, on: string) => dom0.mount(on, '/mnt').unmount, 'mount /mnt'],
+    ['open', (dom0: SimulatedDom0, on: string) => dom0.openDevice(on, 4711, 'dd').close, '4711 dd'],
+  ])('is over while the LUN is %s: it stays, which is said, and other LUNs go', async (_, use, user) => {
     const dom0 = createDom0()
     const { device } = await warm(dom0)
     await warm(dom0, 'p', {}, { lun: 1 })
-    const mounted = dom0.mount(device, '/mnt')
+    const end = use(dom0, device)
     await dom0.host.clock.sleep(TTL_MS)
     const { released, failed, nextInMs } = await releaseExpired(dom0)
     expect([released.map(({ lun }) => lun), nextInMs]).toEqual([[1], undefined])
     expect(failed).toEqual([
-      { step: `release LUN 0 of ${target} for p`, message: expect.stringContaining('mount /mnt') },
+      { step: `release LUN 0 of ${target} for p`, message: expect.stringContaining(user) },
     ])
     expect(dom0.state().maps).toHaveLength(1)
-    mounted.unmount()
+    end()
     expect((await release(dom0)).gone).toEqual([`p: ${over}`])
     expect(dom0.leftovers()).toEqual([])
   })
