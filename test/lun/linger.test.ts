@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { detachLun, reconcile } from 'xen-lun'
-import { attach, createDom0, detach, expectNoChange, ownersOf, target, VBD_1 } from './guests.ts'
+import { alias, attach, createDom0, detach, expectNoChange, ownersOf, target, VBD_1 } from './guests.ts'
 import { draftOf } from '../../src/host/files.ts'
 import { rejection } from './helpers.ts'
 import { detachLingering, loginsOf, release, TTL_MS } from './holds.ts'
@@ -111,6 +111,16 @@ describe('it does not linger', () => {
     await attach(dom0, 'b')
     expect(await detachLingering(dom0, 'a')).toEqual(['released', 'b'])
     expect(await detach(dom0, 'b')).toEqual(['detached'])
+  })
+
+  test('where its map has paths through another target, whose LUN stays', async () => {
+    const dom0 = createDom0()
+    await attach(dom0, 'a')
+    await attach(dom0, 'b', { target: alias, lun: 5 })
+    expect(await detachLingering(dom0, 'a')).toEqual(['detached'])
+    expect(dom0.state().disks.map(({ lun }) => lun)).toEqual([5, 5])
+    expect(await detach(dom0, 'b', 5, alias)).toEqual(['detached'])
+    expect(dom0.leftovers()).toEqual([])
   })
 
   test.each([
