@@ -114,6 +114,29 @@ describe('of a LUN', () => {
     expect(await journal.luns()).toMatchObject([{ ...place, isStale: true, entry: { owners: { a: {} } } }])
   })
 
+  test('a hold may end by itself, and take the place of an owner', async () => {
+    const journal = createJournal(booted())
+    const expiry = { kind: 'prewarm', untilMs: 5 } as const
+    await journal.noteOwner(place, 'a', 'attached', expiry)
+    expect((await journal.lun(place))?.owners).toMatchObject({ a: { expiry } })
+    await journal.noteOwner(place, 'a', 'attached')
+    await journal.noteOwner(place, 'b', 'attached')
+    expect((await journal.lun(place))?.owners['a']).not.toHaveProperty('expiry')
+    await journal.replaceOwner(place, 'b', 'linger:b', { kind: 'linger', untilMs: 6 })
+    expect(Object.keys((await journal.lun(place))?.owners ?? {})).toEqual(['a', 'linger:b'])
+  })
+
+  test.each([
+    '{"kind":"odd","untilMs":5}',
+    '{"kind":"linger"}',
+    '{"kind":"linger","untilMs":1e999}',
+    'null',
+    '7',
+  ])('an owner whose end is damaged is none: %s', async expiry => {
+    const text = `{"bootId":"boot-1","owners":{"a":{"state":"attached","process":"1 2 3","expiry":${expiry}}}}`
+    expect((await createJournal(booted({ [lunPath]: text })).lun(place))?.owners).toEqual({})
+  })
+
   test.each([['{'], ['7'], ['{"bootId":"boot-1","wwid":7,"owners":{"a":{"state":"odd","process":"1 2 3"},"b":1}}']])(
     'what is damaged names no owner: %s',
     async text => {
