@@ -71,6 +71,7 @@ export { type Detachment, type DetachOptions, detachLun } from './lun/detach.ts'
 export type { LunDeviceNode } from './lun/device.ts'
 export type { AttachOptions, HandedOver } from './lun/establish.ts'
 export type { LunOptions } from './lun/operation.ts'
+export { type CooldownOptions, cooldown, type Prewarmed, type PrewarmOptions, prewarm } from './lun/prewarm.ts'
 export {
   type ReconcileAction,
   type ReconcileNotice,
@@ -78,6 +79,7 @@ export {
   type Reconciliation,
   reconcile,
 } from './lun/reconcile.ts'
+export { type ExpiredHolds, type ReleaseExpiredOptions, releaseExpired } from './lun/release-expired.ts'
 export { releaseOwner } from './lun/release-owner.ts'
 export type { AttachRequest, ChapRequest, LunAddress, PathPolicy } from './lun/request.ts'
 export { type Resized, resizeLun } from './lun/resize.ts'

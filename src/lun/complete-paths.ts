@@ -1,5 +1,5 @@
 import type { PathOutcome } from '../core/path-outcome.ts'
-import { attachWhen } from './attach.ts'
+import { attachAs, toAttachment } from './attach.ts'
 import { assertHeld } from './entrance.ts'
 import type { LunOptions } from './operation.ts'
 import type { AttachRequest } from './request.ts'
@@ -20,7 +20,7 @@ import type { AttachRequest } from './request.ts'
  * ```
  */
 export async function completePaths(request: AttachRequest, options: LunOptions = {}): Promise<readonly PathOutcome[]> {
-  const attachment = await attachWhen(assertHeld, request, options)
+  const attachment = toAttachment(await attachAs({ check: assertHeld }, request, options), options)
   const { signal } = options
   const stop = (): void => void attachment.stop()
   if (signal?.aborted === true) stop()

@@ -1,4 +1,3 @@
-import type { Wwid } from '../core/wwid.ts'
 import { withDeadline } from '../flow/deadline.ts'
 import { createAdmission } from './admission.ts'
 import type { Attachment } from './attachment.ts'
@@ -8,7 +7,9 @@ import { liveSession } from './endpoints.ts'
 import { createEntrance } from './entrance.ts'
 import { explainLoginFailure } from './explain.ts'
 import { findDevices } from './find-lun.ts'
+import { consumeHolds, type Hold, holdLun, noteHeld, restoreHold } from './hold.ts'
 import { finishJobs, jobName } from './jobs.ts'
+import type { Expiry } from './journal-entries.ts'
 import { withTarget } from './locks.ts'
 import { startLogin } from './login.ts'
 import { createLunIdentity } from './lun-identity.ts'
@@ -40,10 +41,16 @@ export interface AttachOptions extends LunOptions {
 /** A device that is ready to be used. */
 export type HandedOver = LunDeviceNode & Pick<Attachment, 'wwid'>
 
-export type Wish = AttachWish & Pick<AttachOptions, 'handOver' | 'undoTimeoutMs'>
+export type Wish = AttachWish &
+  Pick<AttachOptions, 'handOver' | 'undoTimeoutMs'> & {
+    /** The LUN is not handed over but kept ready, for that long. */
+    readonly ttlMs?: number | undefined
+  }
 
 /** An attach that succeeded, and the paths still on their way. */
 export interface Established {
+  readonly hold: Hold
+  readonly expiry: Expiry | undefined
   readonly shared: PathContext
   readonly node: LunDeviceNode
   readonly paths: readonly PathRun[]
@@ -61,7 +68,7 @@ export async function establish(
   endpoints: readonly Endpoint[],
   isMultipath: boolean
 ): Promise<Established> {
-  const hold = await holdLun(context, operation)
+  const hold = await holdLun(context, operation, wish.ttlMs)
   const made = await createMade(context, hold.isNew)
   const identity = createLunIdentity(context, wish, hold.wwid)
   const admit = createAdmission(context)
@@ -72,31 +79,20 @@ export async function establish(
   try {
     await startPaths(shared, endpoints, paths, stopPaths.signal)
     const found = await operation.step('device', async () => await findDevice(shared, paths))
-    await handOver(shared, found, wish.handOver)
+    const expiry = await handOver(shared, found, hold, wish.handOver)
+    if (hold.ttlMs === undefined) await consumeHolds(context, operation)
     // What has begun goes on under the lock of this attach; what begins later has to ask for it.
     entrance.leaveLun()
     for (const path of paths) {
       if (path.hasSession() && path.outcome().state === 'pending') operation.keep(path.settled)
     }
-    return { shared, node: found.node, paths, stopPaths }
+    return { shared, hold, expiry, node: found.node, paths, stopPaths }
   } catch (error) {
     stopPaths.abort(error)
     await Promise.all(paths.map(async path => await path.settled))
-    const [explained] = await Promise.all([explainLoginFailure(context, wish, endpoints, error), undo(shared, error)])
+    const [explained] = await Promise.all([explainLoginFailure(context, wish, endpoints, error), undo(shared, hold, error)])
     throw explained
   }
-}
-
-/** The volume that others hold, or this owner does already, must be the one that is found. */
-async function holdLun(
-  { journal }: Context,
-  operation: Operation
-): Promise<{ readonly isNew: boolean; readonly wwid: Wwid | undefined }> {
-  const { wwid, owners = {} } = (await journal.lun(operation)) ?? {}
-  const isNew = owners[operation.owner]?.state !== 'attached'
-  if (isNew) await journal.noteOwner(operation, operation.owner, 'attaching')
-  const isHeld = Object.values(owners).some(({ state }) => state === 'attached')
-  return { isNew, wwid: isHeld ? wwid : undefined }
 }
 
 /** Resolves when enough paths are up. The target is kept from others until the LUN lives on the sessions it is to use. */
@@ -148,20 +144,23 @@ async function isEverywhere(context: Context, wish: Wish, endpoints: readonly En
 async function handOver(
   { context, operation, wish, identity, made }: PathContext,
   { node, block }: FoundDevice,
+  hold: Hold,
   receive: Wish['handOver']
-): Promise<void> {
+): Promise<Expiry | undefined> {
   const { wwid } = identity
-  await guardSharing(context, operation, wish.sharing === 'refused' ? wwid : undefined, async () => {
+  const guarded = wish.sharing === 'refused' ? wwid : undefined
+  return await guardSharing(context, operation, guarded, { isUser: hold.ttlMs === undefined }, async () => {
     await operation.step('identity', async () => {
       const devices = await findDevices(context, await context.iscsiadm.sessions(operation), operation.lun)
       await proveDevice(context, operation, block, wwid, devices)
     })
     // From here on it is not taken back because of an abort: somebody may use it already.
     operation.signal.throwIfAborted()
-    if (made.isHoldNew) await context.journal.noteOwner(operation, operation.owner, 'attached')
-    if (receive === undefined) return
+    const expiry = await noteHeld(context, operation, hold)
+    if (receive === undefined) return expiry
     made.isOffered = true
     await operation.step('hand-over', async () => await receive({ ...node, wwid }))
+    return expiry
   })
 }
 
@@ -171,10 +170,15 @@ type UndoContext = Pick<PathContext, 'context' | 'operation' | 'made' | 'identit
 
 const UNDO_MS = 90_000 // the longest login on its way, the kernel's 30 s for a device, and some
 
-async function undo({ context, operation, made, identity, wish }: UndoContext, error: unknown): Promise<void> {
+async function undo(
+  { context, operation, made, identity, wish }: UndoContext,
+  hold: Hold,
+  error: unknown
+): Promise<void> {
   const { target, lun, owner } = operation
+  await restoreHold(context, operation, hold)
   if (isUnchanged(made)) {
-    if (made.isHoldNew) await context.journal.dropOwner(operation, owner)
+    if (hold.isNew) await context.journal.dropOwners(operation, [owner])
     return
   }
   const { undoTimeoutMs: timeoutMs = UNDO_MS } = wish

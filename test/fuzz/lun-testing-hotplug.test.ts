@@ -34,6 +34,7 @@ const LUN = {
   owners: {
     'backend/vbd/1/51712': { state: 'attached', process: PROCESS },
     default: { state: 'detaching', process: PROCESS },
+    migration: { state: 'attached', process: PROCESS, expiry: { kind: 'prewarm', untilMs: 123_456 } },
   },
 }
 
@@ -53,9 +54,12 @@ testReader('what is noted of a LUN', {
   read: text => parseLunEntry(text, 'b'),
   check: ({ entry: { wwid: name, owners } }) => {
     if (name !== undefined) wwid(name)
-    for (const [owner, { state }] of Object.entries(owners)) {
+    for (const [owner, { state, expiry }] of Object.entries(owners)) {
       ensureFilled(owner, 'owner')
       ensureOneOf(state, ['attaching', 'attached', 'detaching'], 'state')
+      if (expiry === undefined) continue
+      ensureOneOf(expiry.kind, ['prewarm', 'linger'], 'kind')
+      ensure(Number.isFinite(expiry.untilMs), 'is no time', expiry.untilMs)
     }
   },
   refusals: [],

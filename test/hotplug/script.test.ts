@@ -15,7 +15,7 @@ describe('add', () => {
     })
   })
 
-  test('again changes nothing, and only takes Xen's lock', async () => {
+  test("again changes nothing, and only takes Xen's lock", async () => {
     const { dom0 } = createDiskWorld()
     await run(dom0, 'add')
     const before = { keys: await keysOf(dom0), state: dom0.state() }

@@ -2,6 +2,7 @@ import { attachScenarios } from './attach.ts'
 import { chapScenarios } from './chap.ts'
 import { doctorScenarios } from './doctor.ts'
 import { faultScenarios } from './faults.ts'
+import { holdScenarios } from './holds.ts'
 import { ifaceScenarios } from './ifaces.ts'
 import type { Scenario } from './scenario.ts'
 import { waitForBackendScenarios } from './wait-for-backend.ts'
@@ -11,6 +12,7 @@ import { xenstoreScenarios } from './xenstore.ts'
 export const scenarios: readonly Scenario[] = [
   ...attachScenarios,
   ...faultScenarios,
+  ...holdScenarios,
   ...chapScenarios,
   ...ifaceScenarios,
   ...doctorScenarios,
