@@ -104,4 +104,15 @@ export interface ErrorDetails {
   LUN_IN_USE: { readonly target: string; readonly lun: number; readonly users: readonly DeviceUser[] }
   ATTACH_NOT_UNDONE: { readonly target: string; readonly lun: number; readonly steps: readonly FailedStep[] }
   DETACH_INCOMPLETE: { readonly target: string; readonly lun: number; readonly steps: readonly FailedStep[] }
+
+  // The command line's installation
+  XAPI_HOST: { readonly path: string }
+  /** Of no file of ours, or diverted by somebody else. */
+  FOREIGN_FILE: { readonly path: string; readonly reason: string }
+  BUNDLE_MISSING: { readonly path: string }
+  INSTALL_INCOMPLETE: {
+    /** What had been done by then, in order. */
+    readonly done: readonly string[]
+    readonly failed: FailedStep
+  }
 }

@@ -121,7 +121,8 @@ async function leave(context: Context, name: string, { signal }: ActionOptions):
   if (failed.length > 0) throw new Error(failed.map(({ step: what, message }) => `${what}: ${message}`).join('; '))
 }
 
-function describe(action: ReconcileAction): string {
+/** One line for people. */
+export function describe(action: ReconcileAction): string {
   switch (action.kind) {
     case 'release':
       return `release LUN ${action.lun} of ${action.target} for ${action.owner}`
