@@ -22,10 +22,10 @@ export async function reportInstall(io: Io, options: InstallArguments): Promise<
 }
 
 export function toReport(done: Installation): Report {
-  const lines = [
-    ...table(done.files.map(({ path, outcome }) => [outcome, path])),
-    ...done.commands.map(command => `ran        ${command}`),
-    ...done.notes.map(note => `note       ${note}`),
-  ]
+  const lines = table([
+    ...done.files.map(({ path, outcome }) => [outcome, path]),
+    ...done.commands.map(command => ['ran', command]),
+    ...done.notes.map(note => ['note', note]),
+  ])
   return { json: done, lines, exitCode: 0 }
 }
