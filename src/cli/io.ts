@@ -21,13 +21,18 @@ export interface Self {
   readonly home: string | undefined
 }
 
+/** 128 and the number of the signal, as shells have it. */
+const EXIT_CODES = { SIGINT: 130, SIGTERM: 143 } as const
+
 /** The reason of an abort by a signal. */
 export class Interrupted extends Error {
   override readonly name: string = 'Interrupted'
-  readonly signal: 'SIGINT' | 'SIGTERM'
+  readonly signal: keyof typeof EXIT_CODES
+  readonly exitCode: number
 
-  constructor(signal: 'SIGINT' | 'SIGTERM') {
+  constructor(signal: keyof typeof EXIT_CODES) {
     super(`ended by ${signal}; what was begun has been taken back`)
     this.signal = signal
+    this.exitCode = EXIT_CODES[signal]
   }
 }

@@ -14,8 +14,14 @@ process.umask(0o022) // what is installed is for everybody to read
 process.stdout.on('error', () => process.exit(1))
 
 const stop = new AbortController()
-// Once: the second signal ends the process at once, and the journal knows what it had begun.
-for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, () => stop.abort(new Interrupted(name)))
+for (const name of ['SIGINT', 'SIGTERM'] as const) {
+  // Not `once`: execa re-raises a signal for which it finds no other listener, and would end us before we have undone.
+  process.on(name, () => {
+    const reason = new Interrupted(name)
+    if (stop.signal.aborted) process.exit(reason.exitCode) // the journal knows what is half done
+    stop.abort(reason)
+  })
+}
 
 void runCli(process.argv.slice(2), {
   stdout: text => process.stdout.write(text),

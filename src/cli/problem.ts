@@ -12,8 +12,6 @@ export interface Problem {
 
 const FAILED = 1
 const WRONG_USAGE = 2
-/** 128 and the number of the signal, as shells have it. */
-const SIGNAL_EXITS = { SIGINT: 130, SIGTERM: 143 } as const
 
 const HINTS: Readonly<Partial<Record<ErrorCode | 'EACCES' | 'EPERM' | 'USAGE', string>>> = {
   USAGE: 'xen-lun --help lists the commands, xen-lun COMMAND --help their options',
@@ -43,8 +41,8 @@ export function usageProblem(message: string): Problem {
 /** Says what went wrong by code; an error of the file system keeps the one it has. */
 export function toProblem(error: unknown): Problem {
   if (error instanceof Interrupted) {
-    const { signal, message } = error
-    return { code: 'INTERRUPTED', message, details: { signal }, hint: undefined, exitCode: SIGNAL_EXITS[signal] }
+    const { signal, message, exitCode } = error
+    return { code: 'INTERRUPTED', message, details: { signal }, hint: undefined, exitCode }
   }
   if (isLunError(error)) {
     const { code, message, details } = error

@@ -42,7 +42,10 @@ export async function runCli(
 function tell(io: Io, { code, message, details, hint }: Problem, isJson: boolean): void {
   if (isJson) print(io.stdout, [toJson({ code, message, details })])
   else {
-    print(io.stderr, [`xen-lun: ${code}: ${oneLine(message)}`, ...(hint === undefined ? [] : [`xen-lun: hint: ${hint}`])])
+    print(io.stderr, [
+      `xen-lun: ${code}: ${oneLine(message)}`,
+      ...(hint === undefined ? [] : [`xen-lun: hint: ${hint}`]),
+    ])
   }
 }
 
@@ -70,7 +73,10 @@ function createProgram(io: Io, services: Services, done: (report: Report) => voi
     .exitOverride()
     .configureOutput({ writeOut: io.stdout, writeErr: io.stderr, outputError: () => {} })
     .helpCommand(false)
-    .addHelpText('after', '\nExit codes: 0 fine, 1 it failed or problems were found, 2 wrong usage.\nExample: xen-lun doctor')
+    .addHelpText(
+      'after',
+      '\nExit codes: 0 fine, 1 it failed or problems were found, 2 wrong usage.\nExample: xen-lun doctor'
+    )
   const add = (usage: string, description: string, example: string): Command =>
     program
       .command(usage)
@@ -88,12 +94,20 @@ function createProgram(io: Io, services: Services, done: (report: Report) => voi
     .option('--apply', 'clear it away')
     .option('--timeout <seconds>', 'deadline of all of it (default: 120)', wholeNumber(1, MAX_TIMEOUT_S))
     .action(async options => done(await reportReconcile(io, options)))
-  add('verify', 'Ask the array, over every path, which volume an attached LUN is.', 'verify iqn.2001-05.com.example:vm1')
+  add(
+    'verify',
+    'Ask the array, over every path, which volume an attached LUN is.',
+    'verify iqn.2001-05.com.example:vm1'
+  )
     .argument('<target>', "the target's iSCSI name")
     .option('--lun <number>', 'LUN number (default: 0)', wholeNumber(0, Number.MAX_SAFE_INTEGER))
     .option('--wwid <wwid>', 'the volume it must be')
     .action(async (target: string, options) => done(await reportVerify(io, target, options)))
-  add('install-script', 'Install the block script, this command and their units.', 'install-script --divert-block-iscsi')
+  add(
+    'install-script',
+    'Install the block script, this command and their units.',
+    'install-script --divert-block-iscsi'
+  )
     .option('--divert-block-iscsi', "also take the place of Xen's block-iscsi, for disk lines that name it")
     .option('--prefix <dir>', 'install below this directory, as for an image; enables nothing')
     .option('--node <path>', 'the node to run (default: the one that runs this)')
@@ -109,6 +123,8 @@ function wholeNumber(min: number, max: number): (text: string) => number {
   return text => {
     const value = /^\d{1,9}$/.test(text) ? Number(text) : Number.NaN
     if (value >= min && value <= max) return value
-    throw new InvalidArgumentError(`It is not a whole number from ${min}${max < Number.MAX_SAFE_INTEGER ? ` to ${max}` : ''}.`)
+    throw new InvalidArgumentError(
+      `It is not a whole number from ${min}${max < Number.MAX_SAFE_INTEGER ? ` to ${max}` : ''}.`
+    )
   }
 }

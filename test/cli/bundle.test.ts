@@ -51,7 +51,9 @@ test.each([
   const started = `${node}.started`
   await writeFile(node, `#!/bin/sh\n: > ${started}\nexec sleep 60\n`)
   await chmod(node, 0o755)
-  const child = spawn(command, ['install-script', '--force-xapi', '--node', node], { stdio: ['ignore', 'pipe', 'pipe'] })
+  const child = spawn(command, ['install-script', '--force-xapi', '--node', node], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
   let said = ''
   child.stderr.on('data', (data: Buffer) => {
     said += data.toString()

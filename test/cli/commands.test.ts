@@ -43,7 +43,7 @@ ${target}  1    /dev/mapper/360014058a0906aaaaaa0002000000000  1/2    default
   })
 
   test('names a disk without a map', async () => {
-    const dom0 = createDom0()
+    const dom0 = createDom0({ faults: { stopped: ['multipathd'] } })
     await attachLun({ target, portals: dom0.san.portals.slice(0, 1), multipath: 'never' }, dom0)
     expect((await cli(dom0.host, ['status'])).stdout).toMatch(/^\S+ +0 +\/dev\/sda +1\/1 +default$/m)
   })
@@ -123,7 +123,12 @@ describe('verify', () => {
         `^/dev/mapper/${wwid} is ${wwid}, 67108864 bytes\nDISK STATE WWID SERIAL\n(?:sd[ab] answers ${wwid} \\S+\n){2}$`
       )
     )
-    expect(await json(dom0.host, ['verify', target])).toMatchObject({ target, lun: 0, wwid, paths: [{ isLive: true }, {}] })
+    expect(await json(dom0.host, ['verify', target])).toMatchObject({
+      target,
+      lun: 0,
+      wwid,
+      paths: [{ isLive: true }, {}],
+    })
   })
 
   test('is an error for another volume than expected, with both in JSON', async () => {

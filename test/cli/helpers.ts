@@ -46,7 +46,7 @@ export interface InstallHost {
   /** What dpkg knows of block-iscsi. */
   readonly diversion: { by: string; to: string }
   /** Every file with its text and mode. */
-  tree(): unknown
+  readonly tree: () => unknown
 }
 
 export const XEN_SCRIPT = '#!/bin/bash -e\n# Open-iSCSI Xen block device hotplug script\n'
@@ -106,8 +106,8 @@ export function createInstallHost(tree: MemoryTree = {}): InstallHost {
     calls,
     diversion,
     tree: () =>
-      [...files.contents].map(([path, text]) => [path, text, files.modes.get(path)]).toSorted((a, b) =>
-        String(a[0]) < String(b[0]) ? -1 : 1
-      ),
+      [...files.contents]
+        .map(([path, text]) => [path, text, files.modes.get(path)])
+        .toSorted((a, b) => (String(a[0]) < String(b[0]) ? -1 : 1)),
   }
 }

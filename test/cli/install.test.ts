@@ -177,11 +177,14 @@ describe('the node that guests depend on', () => {
     else expect(answer).toMatchObject({ code: 'INVALID_INPUT', details: { field: 'node', reason } })
   })
 
-  test.each(['node', '/opt/a=b/node', '/opt/a\nb/node'])('is an absolute path that env takes for one: %j', async node => {
-    expect(await json(createInstallHost().host, ['install-script', '--node', node])).toMatchObject({
-      details: { field: 'node', reason: 'is not an absolute path of plain characters' },
-    })
-  })
+  test.each(['node', '/opt/a=b/node', '/opt/a\nb/node'])(
+    'is an absolute path that env takes for one: %j',
+    async node => {
+      expect(await json(createInstallHost().host, ['install-script', '--node', node])).toMatchObject({
+        details: { field: 'node', reason: 'is not an absolute path of plain characters' },
+      })
+    }
+  )
 
   test('below a prefix is that of another system, and is not run', async () => {
     const { host, files, calls } = createInstallHost()

@@ -6,7 +6,12 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { blockLauncher, commandLauncher, NODE_FLAGS } from '../../src/cli/install/launcher.ts'
 
 const VBD = 'backend/vbd/7/51712'
-const XEN = { XENBUS_PATH: VBD, XENBUS_TYPE: 'vbd', XENBUS_BASE_PATH: 'backend', script: '/etc/xen/scripts/block-xen-lun' }
+const XEN = {
+  XENBUS_PATH: VBD,
+  XENBUS_TYPE: 'vbd',
+  XENBUS_BASE_PATH: 'backend',
+  script: '/etc/xen/scripts/block-xen-lun',
+}
 const HOSTILE = {
   NODE_OPTIONS: '--require /nonexistent/x.js',
   NODE_PATH: '/nonexistent',
@@ -48,7 +53,10 @@ interface Ran {
 async function launch(text: string, args: readonly string[], env: Readonly<Record<string, string>>): Promise<Ran> {
   await rm(at('bin/written'), { force: true })
   await writeFile(at('launcher'), text)
-  const { status, stdout, stderr, error } = spawnSync('/usr/bin/dash', [at('launcher'), ...args], { env, encoding: 'utf8' })
+  const { status, stdout, stderr, error } = spawnSync('/usr/bin/dash', [at('launcher'), ...args], {
+    env,
+    encoding: 'utf8',
+  })
   if (error !== undefined) throw error
   const written = await readFile(at('bin/written'), 'utf8').catch(() => '')
   const lines = (said: string): readonly string[] => said.split('\n').filter(line => line !== '')
@@ -60,7 +68,11 @@ beforeAll(async () => {
   await mkdir(at('bin'))
   await program('bin/xenstore-write', FAKE_WRITE)
   for (const tool of ['env', 'sort']) await symlink(`/usr/bin/${tool}`, at(`bin/${tool}`))
-  await program('bundle.cjs', 'console.log(JSON.stringify([process.argv.slice(2), process.env, process.execArgv]))', 0o644)
+  await program(
+    'bundle.cjs',
+    'console.log(JSON.stringify([process.argv.slice(2), process.env, process.execArgv]))',
+    0o644
+  )
 })
 
 afterAll(async () => await rm(folder, { recursive: true, force: true }))

@@ -24,9 +24,7 @@ function parseUnit(text: string): Readonly<Record<string, readonly string[]>> {
 describe('the units', () => {
   test('run reconcile after the daemons it asks, and before guests start', () => {
     const { Unit = [], Service, Install } = parseUnit(reconcileService())
-    expect(Unit).toContain(
-      'After=iscsid.service open-iscsi.service multipathd.service xenstored.service xen.service'
-    )
+    expect(Unit).toContain('After=iscsid.service open-iscsi.service multipathd.service xenstored.service xen.service')
     expect(Unit).toContain('Before=xendomains.service')
     expect(Service).toEqual([
       'Type=oneshot',

@@ -7,10 +7,7 @@ const ORDER: readonly FindingLevel[] = ['error', 'warning', 'unknown', 'ok']
 const INDENT = ' '.repeat(8)
 
 /** Looks over the host. JSON has every finding, text those that are well only if wanted. */
-export async function reportDoctor(
-  { host, signal }: Io,
-  { all = false }: { readonly all?: boolean }
-): Promise<Report> {
+export async function reportDoctor({ host, signal }: Io, { all = false }: { readonly all?: boolean }): Promise<Report> {
   const { findings, worst } = await doctor({ host, signal })
   return { json: { worst, findings }, lines: describe(findings, all), exitCode: worst === 'error' ? 1 : 0 }
 }

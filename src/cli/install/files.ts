@@ -17,7 +17,10 @@ export interface PlanRequest {
 /** Every file to be placed, bundles before what starts them. @throws {@link LunError} `BUNDLE_MISSING` */
 export async function planFiles(files: Files, { folder, root, node }: PlanRequest): Promise<readonly OwnFile[]> {
   const { blockBundle, commandBundle } = LAYOUT
-  const [block, command] = [await readBundle(files, folder, blockBundle), await readBundle(files, folder, commandBundle)]
+  const [block, command] = [
+    await readBundle(files, folder, blockBundle),
+    await readBundle(files, folder, commandBundle),
+  ]
   const { bundle, unit, rotation } = MARKERS
   const planned: readonly OwnFile[] = [
     { path: blockBundle, text: block, mode: 0o644, marker: bundle },

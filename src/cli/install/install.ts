@@ -51,7 +51,10 @@ export async function install({ host, self, signal }: Io, request: InstallReques
   const isTaken = request.isDiverting || diversion === 'ours'
   const taking = isTaken ? await takeBlockIscsi(host, root, diversion, planned, signal) : undefined
   const units = root === '' && (await isSystemdRunning(files)) ? enableUnits() : []
-  const notes = units.length > 0 ? [] : [`the units are not enabled: ${root === '' ? 'systemd does not run' : 'they are below a prefix'}`]
+  const notes =
+    units.length > 0
+      ? []
+      : [`the units are not enabled: ${root === '' ? 'systemd does not run' : 'they are below a prefix'}`]
   signal.throwIfAborted()
   const steps = [...parts.flatMap(part => part.steps), ...(taking?.steps ?? []), ...commandSteps(executor, units)]
   await runSteps(steps)

@@ -26,7 +26,8 @@ export async function chooseNode(
 ): Promise<string> {
   const node = wanted ?? self.nodePath
   // env would take a path with = for a variable.
-  if (!/^\/[\x20-\x3c\x3e-\x7e]+$/.test(node)) throw invalid('node', node, 'is not an absolute path of plain characters')
+  if (!/^\/[\x20-\x3c\x3e-\x7e]+$/.test(node))
+    throw invalid('node', node, 'is not an absolute path of plain characters')
   if (wanted === undefined) {
     const home = self.home === undefined || self.home === '/' ? [] : [self.home]
     const folder = [...FLEETING, ...home].find(each => node.startsWith(`${each}/`))

@@ -28,6 +28,9 @@ function logsIn(text: string): readonly string[] {
 }
 
 function toRegExp(glob: string): RegExp {
-  const source = glob.replaceAll(/[.+^$()|[\]\\]/g, '\\$&').replaceAll('*', '[^/]*').replaceAll('?', '[^/]')
+  const source = glob
+    .replaceAll(/[.+^$()|[\]\\]/g, '\\$&')
+    .replaceAll('*', '[^/]*')
+    .replaceAll('?', '[^/]')
   return new RegExp(`^${source}$`)
 }

@@ -1,5 +1,5 @@
-import type { FailedStep } from '../../core/error-details.ts'
 import { LunError } from '../../core/error.ts'
+import type { FailedStep } from '../../core/error-details.ts'
 import { type Command, describe } from '../../host/command.ts'
 import { type Executor, run } from '../../host/executor.ts'
 
