@@ -68,11 +68,12 @@ function readable(message: string): string {
 
 function createProgram(io: Io, services: Services, done: (report: Report) => void): Command {
   const program = new Command('xen-lun')
-    .description('Attaches iSCSI LUNs, with multipath, to Xen guests: status, health and installation.')
-    .version(io.self.version)
+    .description('Looks after the iSCSI LUNs of Xen guests.')
+    .version(io.self.version, '-V, --version', 'print the version')
     .exitOverride()
     .configureOutput({ writeOut: io.stdout, writeErr: io.stderr, outputError: () => {} })
     .helpCommand(false)
+    .helpOption('-h, --help', 'print this')
     .addHelpText(
       'after',
       '\nExit codes: 0 fine, 1 it failed or problems were found, 2 wrong usage.\nExample: xen-lun doctor'
@@ -84,30 +85,22 @@ function createProgram(io: Io, services: Services, done: (report: Report) => voi
       .option('--json', 'print JSON')
       .addHelpText('after', `\nExample: xen-lun ${example}`)
 
-  add('status', 'List the attached LUNs, their paths and who holds them.', 'status --json').action(async () =>
+  add('status', 'List what is attached, and who holds it.', 'status --json').action(async () =>
     done(await reportStatus(io, services.list))
   )
-  add('doctor', 'Look over this host and say what will bite; changes nothing.', 'doctor --all')
+  add('doctor', 'Say what will bite on this host.', 'doctor --all')
     .option('--all', 'also list what is well')
     .action(async options => done(await reportDoctor(io, options)))
-  add('reconcile', 'Say what is left of guests and processes that are gone.', 'reconcile --apply')
+  add('reconcile', 'Say what crashes and guests have left.', 'reconcile --apply')
     .option('--apply', 'clear it away')
     .option('--timeout <seconds>', 'deadline of all of it (default: 120)', wholeNumber(1, MAX_TIMEOUT_S))
     .action(async options => done(await reportReconcile(io, options)))
-  add(
-    'verify',
-    'Ask the array, over every path, which volume an attached LUN is.',
-    'verify iqn.2001-05.com.example:vm1'
-  )
+  add('verify', 'Ask the array which volume a LUN is.', 'verify iqn.2001-05.com.example:vm1')
     .argument('<target>', "the target's iSCSI name")
     .option('--lun <number>', 'LUN number (default: 0)', wholeNumber(0, Number.MAX_SAFE_INTEGER))
     .option('--wwid <wwid>', 'the volume it must be')
     .action(async (target: string, options) => done(await reportVerify(io, target, options)))
-  add(
-    'install-script',
-    'Install the block script, this command and their units.',
-    'install-script --divert-block-iscsi'
-  )
+  add('install-script', 'Install block script and command.', 'install-script --divert-block-iscsi')
     .option('--divert-block-iscsi', "also take the place of Xen's block-iscsi, for disk lines that name it")
     .option('--prefix <dir>', 'install below this directory, as for an image; enables nothing')
     .option('--node <path>', 'the node to run (default: the one that runs this)')
@@ -115,7 +108,7 @@ function createProgram(io: Io, services: Services, done: (report: Report) => voi
     .action(async options => done(await reportInstall(io, options)))
   add('uninstall-script', 'Remove what install-script has placed.', 'uninstall-script')
     .option('--prefix <dir>', 'what was installed below this directory')
-    .action(async options => done(await reportUninstall(io, options)))
+    .action(async options => done(await reportUninstall(io, options, services.list)))
   return program
 }
 

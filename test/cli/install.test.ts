@@ -1,5 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { blockLauncher, commandLauncher } from '../../src/cli/install/launcher.ts'
+import { Interrupted } from '../../src/cli/io.ts'
+import { attach, createDom0, startGuest } from '../lun/helpers.ts'
 import { cli, createInstallHost, json, self, XEN_SCRIPT } from './helpers.ts'
 
 const ISCSI = '/etc/xen/scripts/block-iscsi'
@@ -145,6 +147,15 @@ describe('install-script', () => {
   })
 })
 
+test.each(['install-script', 'uninstall-script'])('%s that is ended by a signal has touched nothing', async command => {
+  const { host, tree } = createInstallHost()
+  if (command === 'uninstall-script') await cli(host, ['install-script'])
+  const before = tree()
+  const signal = AbortSignal.abort(new Interrupted('SIGTERM'))
+  expect(await cli(host, [command], { signal })).toMatchObject({ exitCode: 143, stdout: '' })
+  expect(tree()).toEqual(before)
+})
+
 describe('the node that guests depend on', () => {
   test.each(['/home/a/.nvm/bin/node', '/root/bin/node', '/tmp/node', '/var/tmp/node', '/srv/admin/node'])(
     'is not one that may go: %s',
@@ -223,6 +234,14 @@ describe('uninstall-script', () => {
     ])
     expect(calls.filter(call => call.startsWith('systemctl'))).toEqual(DISABLED)
     expect(await json(host, ['uninstall-script'])).toEqual({ files: all('absent'), commands: [], notes: [] })
+  })
+
+  test('says how many guests will miss it', async () => {
+    const dom0 = createDom0()
+    await attach(dom0, 1, dom0, 'backup')
+    expect(await json(dom0.host, ['uninstall-script'])).toMatchObject({ notes: [] })
+    await startGuest(dom0)
+    expect((await cli(dom0.host, ['uninstall-script'])).stdout).toContain('note    LUNs that guests have now: 1; ')
   })
 })
 

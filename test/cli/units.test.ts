@@ -30,6 +30,7 @@ describe('the units', () => {
       'Type=oneshot',
       'ExecStart=/usr/local/sbin/xen-lun reconcile --apply',
       'TimeoutStartSec=180',
+      'KillMode=process',
     ])
     expect(Install).toEqual(['WantedBy=multi-user.target'])
   })

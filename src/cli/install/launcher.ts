@@ -16,8 +16,9 @@ export interface LauncherOptions {
 }
 
 /**
- * What Xen starts. env -i, though it is one exec more (1 ms, beside node's 40): a list of variables to remove would miss
- * the next one of node, OpenSSL or glibc. Each exec keeps the process, which is the one that xl waits for and kills.
+ * What Xen starts. env -i, though it is one exec more (half a millisecond where it was measured, a hundredth of node's own
+ * start): a list of variables to remove would miss the next one of node, OpenSSL or glibc. Each exec keeps the process,
+ * which is the one that xl waits for and kills.
  */
 export function blockLauncher({ node, bundle, searchPath = SYSTEM_PATH }: LauncherOptions): string {
   const kept = KEPT.map(name => `\${${name}+"${name}=$${name}"}`).join(' ')

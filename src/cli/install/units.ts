@@ -19,6 +19,8 @@ Type=oneshot
 ExecStart=${LAYOUT.command} reconcile --apply
 # reconcile gives up after 120 s by itself, and takes back what it was at.
 TimeoutStartSec=180
+# An iscsiadm that is killed leaves its database locked: reconcile itself ends what it has started.
+KillMode=process
 
 [Install]
 WantedBy=multi-user.target
