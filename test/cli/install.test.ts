@@ -149,10 +149,11 @@ describe('install-script', () => {
 
 test.each(['install-script', 'uninstall-script'])('%s that is ended by a signal has touched nothing', async command => {
   const { host, tree } = createInstallHost()
-  if (command === 'uninstall-script') await cli(host, ['install-script'])
+  const prefix = ['--prefix', '/stage'] // where no command is run that would notice
+  if (command === 'uninstall-script') await cli(host, ['install-script', ...prefix])
   const before = tree()
   const signal = AbortSignal.abort(new Interrupted('SIGTERM'))
-  expect(await cli(host, [command], { signal })).toMatchObject({ exitCode: 143, stdout: '' })
+  expect(await cli(host, [command, ...prefix], { signal })).toMatchObject({ exitCode: 143, stdout: '' })
   expect(tree()).toEqual(before)
 })
 
