@@ -1,7 +1,10 @@
-// Bundles the programs for dom0 into one executable file each: dom0 has no node_modules.
+// Bundles what runs in dom0, which has no node_modules, into one executable file each: node scripts/bundle.mjs [FOLDER]
 import child_process from 'node:child_process'
-import { chmod } from 'node:fs/promises'
+import { chmod, readFile } from 'node:fs/promises'
 import { build } from 'esbuild'
+
+const folder = process.argv[2] ?? 'dist'
+const { version } = JSON.parse(await readFile('package.json', 'utf8'))
 
 /**
  * What a startup snapshot must not hold: it has everything that is loaded when it is made, and Node says of these modules
@@ -30,13 +33,18 @@ const withoutState = {
   },
 }
 
-await bundle('src/hotplug/main.ts', 'dist/block-xen-lun.cjs', [withoutState])
+await bundle('src/hotplug/main.ts', 'block-xen-lun.cjs', [withoutState])
+await bundle('src/cli/main.ts', 'xen-lun.cjs', [])
 
-async function bundle(entry, outfile, plugins) {
+async function bundle(entry, name, plugins) {
+  const outfile = `${folder}/${name}`
   await build({
     entryPoints: [entry],
     outfile,
     plugins,
+    // By this line install-script knows a bundle again: src/cli/install/layout.ts.
+    banner: { js: '// xen-lun bundle' },
+    define: { XEN_LUN_VERSION: JSON.stringify(version) },
     bundle: true,
     platform: 'node',
     target: 'node20',

@@ -125,4 +125,15 @@ export interface ErrorDetails {
     readonly backendPath: string | undefined
     readonly reason: string
   }
+
+  // The command line's installation
+  XAPI_HOST: { readonly path: string }
+  /** Of no file of ours, or diverted by somebody else. */
+  FOREIGN_FILE: { readonly path: string; readonly reason: string }
+  BUNDLE_MISSING: { readonly path: string }
+  INSTALL_INCOMPLETE: {
+    /** What had been done by then, in order. */
+    readonly done: readonly string[]
+    readonly failed: FailedStep
+  }
 }

@@ -90,7 +90,10 @@ export async function establish(
   } catch (error) {
     stopPaths.abort(error)
     await Promise.all(paths.map(async path => await path.settled))
-    const [explained] = await Promise.all([explainLoginFailure(context, wish, endpoints, error), undo(shared, hold, error)])
+    const [explained] = await Promise.all([
+      explainLoginFailure(context, wish, endpoints, error),
+      undo(shared, hold, error),
+    ])
     throw explained
   }
 }

@@ -199,9 +199,7 @@ describe('the time of a hold', () => {
     await dom0.host.clock.sleep(TTL_MS)
     const { released, failed, nextInMs } = await releaseExpired(dom0)
     expect([released.map(({ lun }) => lun), nextInMs]).toEqual([[1], undefined])
-    expect(failed).toEqual([
-      { step: `release LUN 0 of ${target} for p`, message: expect.stringContaining(user) },
-    ])
+    expect(failed).toEqual([{ step: `release LUN 0 of ${target} for p`, message: expect.stringContaining(user) }])
     expect(dom0.state().maps).toHaveLength(1)
     end()
     expect((await release(dom0)).gone).toEqual([`p: ${over}`])
