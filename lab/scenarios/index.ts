@@ -9,11 +9,13 @@ import { safetyScenarios } from './safety.ts'
 import { secretScenarios } from './secrets.ts'
 import { sharedDiskScenarios } from './shared-disk.ts'
 import { smoke } from './smoke.ts'
+import { xenstoreSpeed } from './xenstore-speed.ts'
 
 /** All scenarios, in the order in which they run. */
 export const scenarios: readonly Scenario<World>[] = [
   ...smoke,
   ...shared,
+  ...xenstoreSpeed,
   ...safetyScenarios,
   ...secretScenarios,
   ...guestScenarios,

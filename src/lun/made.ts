@@ -114,7 +114,7 @@ async function settle(
   isGone: boolean
 ): Promise<void> {
   const { journal, host } = context
-  if (isHoldNew && isGone) await journal.dropOwner(operation, operation.owner)
+  if (isHoldNew && isGone) await journal.dropOwners(operation, [operation.owner])
   else if (isHoldNew) await journal.noteOwner(operation, operation.owner, 'attaching')
   if (logins.length === 0) return
   // Their commands have ended, so nobody has to wait for them any more.

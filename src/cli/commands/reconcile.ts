@@ -1,4 +1,5 @@
-import { describe, reconcile } from '../../lun/reconcile.ts'
+import { reconcile } from '../../lun/reconcile.ts'
+import { describeAction } from '../../lun/reconcile-apply.ts'
 import type { Io } from '../io.ts'
 import type { Report } from '../report.ts'
 
@@ -19,7 +20,7 @@ export async function reportReconcile(
   const found = await reconcile({ host, signal, apply, timeoutMs })
   const { actions, notices, failed } = found
   const lines = [
-    ...actions.map(action => `${apply ? 'action' : 'to do '}  ${describe(action)}: ${action.why}`),
+    ...actions.map(action => `${apply ? 'action' : 'to do '}  ${describeAction(action)}: ${action.why}`),
     ...failed.map(({ step, message }) => `failed  ${step}: ${message}`),
     ...notices.map(({ message }) => `notice  ${message}`),
     summary(actions.length, failed.length, apply),

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { attachLun, detachLun, type LunEvent, reconcile } from 'xen-lun'
+import { attachLun, cooldown, detachLun, type LunEvent, prewarm, reconcile, releaseExpired } from 'xen-lun'
 import type { SimulatedDom0 } from 'xen-lun/testing'
 import type { Work } from './crashes.ts'
 import { exploreInterleavings, type InterleavingPlan } from './interleavings.ts'
@@ -48,7 +48,31 @@ const dieAttaching: Work = async (_, dom0) => {
   await dom0.host.clock.sleep(DEATH_MS)
 }
 const DEATH_MS = 20_000
+const TTL_MS = 300_000
+const warm: Work = async (host, { san }) =>
+  await prewarm({ target, portals: san.portals }, { host, owner: 'p', ttlMs: TTL_MS })
+const cool: Work = async host => await cooldown({ target }, { host, owner: 'p' })
+const warmAndWait: Work = async (host, world) => {
+  await warm(host, world)
+  await host.clock.sleep(TTL_MS)
+}
+const release: Work = async host => {
+  const { failed } = await releaseExpired({ host })
+  expect(failed).toEqual([])
+}
+const letLinger: Work = async host => await detachLun({ target }, { host, lingerMs: TTL_MS })
+const guest = 'backend/vbd/7/51712'
+/** With an owner of its own, whatever became of the hold. */
+const add: Work = async (host, world) => {
+  await attachAs(guest)(host, world)
+  expect(await host.files.read(`/run/xen-lun/luns/${target},0.json`)).toContain(guest)
+  expect(world.state().maps).toHaveLength(1)
+}
 const putAway: Work = async (host, world: SimulatedDom0) => {
+  await cool(host, world)
+  await detachAs(guest)(host, world)
+  await host.clock.sleep(TTL_MS)
+  await release(host, world)
   await detachAs('another')(host, world)
   for (const lun of [0, 1]) await detach(lun)(host, world)
   await detach(0, another)(host, world)
@@ -72,6 +96,13 @@ const cases: Readonly<Record<string, Omit<InterleavingPlan, 'dom0' | 'after'>>> 
   'attach and reconcile': { both: [attach(0), reconcileAll] },
   'detach and reconcile': { before: attach(0), both: [detach(0), reconcileAll] },
   'reconcile and reconcile': { before: dieAttaching, both: [reconcileAll, reconcileAll] },
+  'prewarm and prewarm': { both: [warm, warm] },
+  'prewarm and add': { both: [warm, add] },
+  'add and cooldown': { before: warm, both: [add, cool] },
+  'add and release of what has expired': { before: warmAndWait, both: [add, release] },
+  'prewarm again and release of what has expired': { before: warmAndWait, both: [warm, release] },
+  'release and release of what has expired': { before: warmAndWait, both: [release, release] },
+  'detach that lingers and add': { before: attach(0), both: [letLinger, add] },
   'attach of two targets': { both: [attach(0), attach(0, another)] },
   'attach of a target and detach of another': { before: attach(0), both: [detach(0), attach(0, another)] },
 }
