@@ -1,11 +1,10 @@
+import { KEPT_VARIABLES } from '../../hotplug/environment.ts'
 import { MARKERS } from './layout.ts'
 
 /** For every node that is started by a launcher: a bundle needs no module from anywhere else. */
 export const NODE_FLAGS: readonly string[] = ['--no-global-search-paths']
 
 const SYSTEM_PATH = '/usr/sbin:/usr/bin:/sbin:/bin'
-/** All that Xen tells its block scripts. */
-const KEPT = ['XENBUS_PATH', 'XENBUS_TYPE', 'XENBUS_BASE_PATH', 'script'] as const
 
 export interface LauncherOptions {
   /** Absolute paths. */
@@ -21,7 +20,7 @@ export interface LauncherOptions {
  * which is the one that xl waits for and kills.
  */
 export function blockLauncher({ node, bundle, searchPath = SYSTEM_PATH }: LauncherOptions): string {
-  const kept = KEPT.map(name => `\${${name}+"${name}=$${name}"}`).join(' ')
+  const kept = KEPT_VARIABLES.map(name => `\${${name}+"${name}=$${name}"}`).join(' ')
   return `#!/bin/sh
 ${MARKERS.blockLauncher}
 # Made by "xen-lun install-script", which replaces it when it runs again.

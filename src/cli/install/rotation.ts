@@ -1,6 +1,6 @@
 import { MARKERS } from './layout.ts'
 
-/** The block script writes to that of Xen's own scripts, which Debian's xen-utils-common does not rotate. */
+/** The block script writes to that of Xen's own scripts, which Debian 12's xen-utils-common does not rotate. */
 const LOGS: readonly string[] = ['/var/log/xen/xen-lun.log', '/var/log/xen/xen-hotplug.log']
 
 /** Rotates those of our logs that no other file of logrotate names: it refuses a log that is named twice. */
