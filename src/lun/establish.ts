@@ -85,7 +85,10 @@ export async function establish(
   } catch (error) {
     stopPaths.abort(error)
     await Promise.all(paths.map(async path => await path.settled))
-    const [explained] = await Promise.all([explainLoginFailure(context, wish, endpoints, error), undo(shared, hold, error)])
+    const [explained] = await Promise.all([
+      explainLoginFailure(context, wish, endpoints, error),
+      undo(shared, hold, error),
+    ])
     throw explained
   }
 }
@@ -161,11 +164,7 @@ async function handOver(
 
 const UNDO_MS = 90_000 // the longest login on its way, the kernel's 30 s for a device, and some
 
-async function undo(
-  { context, operation, made, identity }: PathContext,
-  hold: Hold,
-  error: unknown
-): Promise<void> {
+async function undo({ context, operation, made, identity }: PathContext, hold: Hold, error: unknown): Promise<void> {
   const { target, lun, owner } = operation
   await restoreHold(context, operation, hold)
   if (isUnchanged(made)) {
