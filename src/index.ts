@@ -69,6 +69,10 @@ export type { Attachment } from './lun/attachment.ts'
 export { type Detachment, type DetachOptions, detachLun } from './lun/detach.ts'
 export type { LunDeviceNode } from './lun/device.ts'
 export type { AttachOptions, HandedOver } from './lun/establish.ts'
+export { listAttachments } from './lun/list.ts'
+export type { ListedDomain, ListedGuest } from './lun/list-guests.ts'
+export type { ListedPath, PathCount } from './lun/list-paths.ts'
+export type { ListedAttachment, ListedMap, ListedOwner, Listing, ListOptions } from './lun/listing.ts'
 export type { LunOptions } from './lun/operation.ts'
 export {
   type ReconcileAction,
