@@ -3,6 +3,7 @@ import { chapScenarios } from './chap.ts'
 import { doctorScenarios } from './doctor.ts'
 import { faultScenarios } from './faults.ts'
 import { ifaceScenarios } from './ifaces.ts'
+import { listScenarios } from './list.ts'
 import type { Scenario } from './scenario.ts'
 import { waitForBackendScenarios } from './wait-for-backend.ts'
 import { xenstoreScenarios } from './xenstore.ts'
@@ -14,6 +15,7 @@ export const scenarios: readonly Scenario[] = [
   ...chapScenarios,
   ...ifaceScenarios,
   ...doctorScenarios,
+  ...listScenarios,
   ...xenstoreScenarios,
   ...waitForBackendScenarios,
 ]
