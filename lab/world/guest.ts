@@ -1,21 +1,13 @@
 import { mkdir, writeFile } from 'node:fs/promises'
-import type { BeatLog } from './beats.ts'
-import { readBeat, verifyLog } from './beats.ts'
+import { type BeatLog, readBeat, verifyLog, type WaitForBeatOptions, waitForBeat } from './beats.ts'
 import { readText } from './files.ts'
 import { run, tryRun } from './run.ts'
-import { until } from './until.ts'
 
 export interface GuestSpec {
   readonly name: string
   /** As in the `disk` list of xl.cfg, e.g. `phy:/dev/loop0,xvda,w`. */
   readonly disks: readonly string[]
   readonly memoryMiB?: number
-}
-
-export interface WaitForBeatOptions {
-  /** The beat must get beyond this; 0, if left out. */
-  readonly after?: number
-  readonly timeoutMs?: number
 }
 
 /** Paravirtual guests. All errors hold what xl wrote to stderr. */
@@ -66,14 +58,6 @@ const create = async (spec: GuestSpec): Promise<void> => {
 const list = async (): Promise<string[]> => {
   const lines = (await xl('list')).trim().split('\n').slice(1)
   return lines.flatMap(line => line.split(/\s+/, 1)).filter(name => name !== 'Domain-0')
-}
-
-const waitForBeat = (volume: string, { after = 0, timeoutMs = 60_000 }: WaitForBeatOptions = {}): Promise<number> => {
-  const probe = async (): Promise<number | false> => {
-    const beat = await readBeat(volume)
-    return beat > after && beat
-  }
-  return until(`a beat after ${after} on volume ${volume}`, probe, { timeoutMs })
 }
 
 export const createGuest = (): Guest => ({
