@@ -21,5 +21,7 @@ export const named = <S extends Choosable>(scenarios: readonly S[], names: reado
 
 export const listing = (scenarios: readonly Choosable[]): string => {
   const width = Math.max(...scenarios.map(({ name }) => name.length))
-  return scenarios.map(({ name, about, isLong }) => `${name.padEnd(width)}  ${isLong ? '(long) ' : ''}${about}`).join('\n')
+  return scenarios
+    .map(({ name, about, isLong }) => `${name.padEnd(width)}  ${isLong ? '(long) ' : ''}${about}`)
+    .join('\n')
 }

@@ -29,8 +29,13 @@ export const withHosts = async <T>(
     await startMachine<HostName, XenHostMethods>({ name, kind: 'host', devices: hostCards(sockets, name) }, room)
   try {
     const devices = storageCards(sockets)
-    await using storage = await startMachine<'storage', StorageMethods>({ name: 'storage', kind: 'storage', devices }, room)
-    await until('the ends of the cables', () => hostNames.flatMap(name => cableSockets(sockets, name)).every(existsSync))
+    await using storage = await startMachine<'storage', StorageMethods>(
+      { name: 'storage', kind: 'storage', devices },
+      room
+    )
+    await until('the ends of the cables', () =>
+      hostNames.flatMap(name => cableSockets(sockets, name)).every(existsSync)
+    )
     await using hosta = await startHost('hosta')
     await using hostb = await startHost('hostb')
     await Promise.all([storage, hosta, hostb].map(({ ready }) => ready))

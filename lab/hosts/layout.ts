@@ -9,7 +9,9 @@ export type MachineName = (typeof machineNames)[number]
 export const networks = ['10.0.1', '10.0.2'] as const
 
 /** Where a host's network cards end at the storage host: one cable per host and network, in the order of its cards. */
-export const cables = hostNames.flatMap(host => networks.map((network, at) => ({ host, network, bridge: `br${at + 1}` })))
+export const cables = hostNames.flatMap(host =>
+  networks.map((network, at) => ({ host, network, bridge: `br${at + 1}` }))
+)
 
 /** The addresses of a host, one in each network. */
 export const addressesOf = (host: HostName): readonly string[] =>
@@ -20,4 +22,5 @@ export const initiatorOf = (host: HostName): string => `iqn.2026-01.test.lab:${h
 /** Where a host waits for guests; image/dom0/lab/migrate-to knows it, too. */
 export const migrationPort = 8002
 
-export const isMachineName = (name: string | undefined): name is MachineName => machineNames.some(known => known === name)
+export const isMachineName = (name: string | undefined): name is MachineName =>
+  machineNames.some(known => known === name)

@@ -80,15 +80,24 @@ export const startMachine = async <N extends MachineName, M extends Methods<M>>(
     qemu.on('exit', (code, signal) => end(code === 124 ? 'time is up' : `QEMU ended with ${signal ?? code}`))
     qemu.on('error', error => end(`QEMU cannot be started: ${error.message}`))
   })
-  const socket = await within(`QEMU of ${name}`, connectTo(path, () => reason === undefined))
+  const socket = await within(
+    `QEMU of ${name}`,
+    connectTo(path, () => reason === undefined)
+  )
   const caller = createCaller(name, socket)
   socket.on('error', () => {})
   void ended.then(text => caller.fail(text))
   const ready = within(`the agent of ${name}`, caller.ready, bootTimeoutMs)
   ready.catch(() => {})
-  const methods = new Proxy({}, {
-    get: (_, method) => (...args: readonly unknown[]) => caller.call(String(method), args),
-  })
+  const methods = new Proxy(
+    {},
+    {
+      get:
+        (_, method) =>
+        (...args: readonly unknown[]) =>
+          caller.call(String(method), args),
+    }
+  )
   return {
     name,
     // The names come from the type alone, hence a proxy.

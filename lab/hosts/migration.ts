@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { openSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { readText } from '../world/files.ts'
-import { tryRun, type Outcome } from '../world/run.ts'
+import { type Outcome, tryRun } from '../world/run.ts'
 import { addressesOf, type HostName, migrationPort } from './layout.ts'
 
 const log = '/var/log/lab/migrate-receive.log'

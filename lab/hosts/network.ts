@@ -1,4 +1,4 @@
-import { portals, ruleset, runInTargetNamespace, ip } from '../world/network.ts'
+import { ip, portals, ruleset, runInTargetNamespace } from '../world/network.ts'
 import { run } from '../world/run.ts'
 import { addressesOf, cables, type HostName, hostNames, networks } from './layout.ts'
 

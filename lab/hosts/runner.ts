@@ -48,7 +48,7 @@ const main = async (): Promise<number> => {
   })
   await writeFile(`${values.out}/result.json`, `${JSON.stringify({ passed, failed, results }, undefined, 2)}\n`)
   console.log(compare(selected, results, {}).table)
-  console.log(`${passed} passed, ${failed} failed`)
+  await writeFile(`${values.out}/counts`, `${passed} ${failed}\n`)
   return failed === 0 && passed > 0 ? 0 : 1
 }
 

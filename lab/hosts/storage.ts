@@ -4,8 +4,8 @@ import { portals } from '../world/network.ts'
 import { run, tryRun } from '../world/run.ts'
 import { addTarget, removeTarget, targetNames } from '../world/targets.ts'
 import { addVolume, removeVolume, volumeNames } from '../world/volumes.ts'
-import { cutHost, restoreHosts, setUpStorageNetwork } from './network.ts'
 import { createBeatWatch } from './beat-watch.ts'
+import { cutHost, restoreHosts, setUpStorageNetwork } from './network.ts'
 
 /** The initiators that have a session with the target, one entry per session. */
 const initiators = (iqn: string): string[] =>
@@ -27,7 +27,15 @@ export const createStorageMethods = async () => {
   await setUpStorageNetwork()
   return {
     portals: () => portals,
-    addVolume, addTarget, initiators, cutHost, restoreHosts, reset, readBeat, waitForBeat, verifyLog,
+    addVolume,
+    addTarget,
+    initiators,
+    cutHost,
+    restoreHosts,
+    reset,
+    readBeat,
+    waitForBeat,
+    verifyLog,
     ...createBeatWatch(),
     dmesg: () => run('dmesg', []),
     tryRun,

@@ -1,8 +1,8 @@
-import { type AttachRequest, attachLun, detachLun } from 'xen-lun'
 import { chmod, copyFile, rm, writeFile } from 'node:fs/promises'
-import { readText } from '../world/files.ts'
+import { type AttachRequest, attachLun, detachLun } from 'xen-lun'
 import { createDaemons } from '../world/daemons.ts'
 import { diagnose } from '../world/diagnosis.ts'
+import { readText } from '../world/files.ts'
 import { createGuest } from '../world/guest.ts'
 import { clearHost } from '../world/reset.ts'
 import { run, tryRun } from '../world/run.ts'
@@ -48,7 +48,13 @@ export const createXenHostMethods = async (name: HostName) => {
   await Promise.all([daemons.iscsid.start(), daemons.multipathd.start(), listenForGuests()])
   const machine = { daemons, guest }
   return {
-    run, tryRun, snapshot, expectClean, sendGuest, receiverLog, scriptRuns,
+    run,
+    tryRun,
+    snapshot,
+    expectClean,
+    sendGuest,
+    receiverLog,
+    scriptRuns,
     forgetScriptRuns: () => rm(scriptLog, { force: true }),
     createGuest: guest.create,
     destroyGuest: guest.destroy,

@@ -29,7 +29,10 @@ export const readBeat = async (volume: string): Promise<number> => {
 }
 
 /** Resolves with the beat, when the guest has written a newer one. */
-export const waitForBeat = (volume: string, { after = 0, timeoutMs = 60_000 }: WaitForBeatOptions = {}): Promise<number> => {
+export const waitForBeat = (
+  volume: string,
+  { after = 0, timeoutMs = 60_000 }: WaitForBeatOptions = {}
+): Promise<number> => {
   const probe = async (): Promise<number | false> => {
     const beat = await readBeat(volume)
     return beat > after && beat
