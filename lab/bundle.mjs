@@ -7,7 +7,7 @@ const outdir = 'dist-lab'
 
 // Programs lie beside the runner, which starts them.
 const programs = (await readdir('lab/programs')).map(name => `programs/${basename(name, '.ts')}`)
-const mains = ['runner', 'record', 'shell', 'simulate', 'list', 'hosts/agent', 'hosts/runner', 'hosts/exp']
+const mains = ['runner', 'record', 'shell', 'simulate', 'list', 'hosts/agent', 'hosts/runner']
 const nameOf = path => (path.startsWith('programs/') ? basename(path) : path.replace('/', '-'))
 
 await rm(outdir, { recursive: true, force: true })

@@ -23,8 +23,8 @@ const runAll = async (): Promise<Report> => {
   const world = await createWorld({ seed: seed() })
   const stage = {
     world,
-    expectClean: world.expectClean,
-    clear: world.san.reset,
+    expectClean: () => world.expectClean(),
+    clear: () => world.san.reset(),
     reset: () => resetHost(world),
     diagnose: () => diagnose(world),
   }

@@ -64,8 +64,12 @@ export const startMachine = async <N extends MachineName, M extends Methods<M>>(
   await writeFile(`${share}/command`, `/project/dist-lab/hosts-agent.mjs\n${name}\n`)
   const path = `${room.sockets}/${name}.agent`
   const serial = [
-    ...['-chardev', `socket,id=agent,path=${path},server=on,wait=off`],
-    ...['-device', 'virtio-serial-pci', '-device', 'virtserialport,chardev=agent,name=agent'],
+    '-chardev',
+    `socket,id=agent,path=${path},server=on,wait=off`,
+    '-device',
+    'virtio-serial-pci',
+    '-device',
+    'virtserialport,chardev=agent,name=agent',
   ]
   const fixed = [room.image, room.initrd, room.project, share, `${directory}/console.log`, String(room.seconds), kind]
   const qemu = spawn(room.boot, [...fixed, ...serial, ...devices], { stdio: ['ignore', 'inherit', 'inherit'] })

@@ -8,8 +8,10 @@ const mac = (host: HostName, network: number, end: number): string =>
   `52:54:00:0${end}:0${hostNames.indexOf(host)}:0${network}`
 
 const card = (id: string, address: string, end: string, socket: string): readonly string[] => [
-  ...['-netdev', `stream,id=${id},server=${end},addr.type=unix,addr.path=${socket}`],
-  ...['-device', `virtio-net-pci,netdev=${id},mac=${address}`],
+  '-netdev',
+  `stream,id=${id},server=${end},addr.type=unix,addr.path=${socket}`,
+  '-device',
+  `virtio-net-pci,netdev=${id},mac=${address}`,
 ]
 
 const socketOf = (sockets: string, host: HostName, network: string): string => `${sockets}/${host}-${network}`

@@ -3,7 +3,7 @@ import { type AttachRequest, attachLun, detachLun } from 'xen-lun'
 import { createDaemons } from '../world/daemons.ts'
 import { diagnose } from '../world/diagnosis.ts'
 import { readText } from '../world/files.ts'
-import { createGuest } from '../world/guest.ts'
+import { createGuest, type GuestSpec } from '../world/guest.ts'
 import { clearHost } from '../world/reset.ts'
 import { run, tryRun } from '../world/run.ts'
 import { expectClean, snapshot } from '../world/state.ts'
@@ -56,10 +56,9 @@ export const createXenHostMethods = async (name: HostName) => {
     receiverLog,
     scriptRuns,
     forgetScriptRuns: () => rm(scriptLog, { force: true }),
-    createGuest: guest.create,
-    destroyGuest: guest.destroy,
-    guests: guest.list,
-    console: guest.console,
+    createGuest: (spec: GuestSpec) => guest.create(spec),
+    destroyGuest: (name: string) => guest.destroy(name),
+    guests: () => guest.list(),
     diagnose: () => diagnose(machine),
     reset: () => clearHost(machine),
     /** In a process that was there before the guest, and stays. */
