@@ -14,7 +14,9 @@ const killedAfterMs = 40_000
 const iscsiadm = '/usr/sbin/iscsiadm'
 
 /** What hangs, and the reason xl has to print for it. */
-const faults: Readonly<Record<string, { readonly reason: RegExp; during(world: World): Promise<AsyncDisposable> }>> = {
+const faults: Readonly<
+  Record<string, { readonly reason: RegExp; readonly during: (world: World) => Promise<AsyncDisposable> }>
+> = {
   'iscsiadm hangs': { reason: /iscsiadm|10\.0\.[12]\.1/, during: hangingIscsiadm },
   'no portal answers': { reason: /10\.0\.[12]\.1/, during: cutPortals },
   'multipathd does not run': {
