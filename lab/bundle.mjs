@@ -1,4 +1,4 @@
-// Bundles what runs in dom0 into one file each: under emulation a module takes Node 50 ms to find and load.
+// Bundles what runs in the machines into one file each: under emulation a module takes Node 50 ms to find and load.
 import { readdir, rm } from 'node:fs/promises'
 import { basename } from 'node:path'
 import { build } from 'esbuild'
@@ -6,12 +6,13 @@ import { build } from 'esbuild'
 const outdir = 'dist-lab'
 
 // Programs lie beside the runner, which starts them.
-const programs = (await readdir('lab/programs')).map(name => `lab/programs/${name}`)
-const mains = ['runner', 'record', 'shell', 'simulate'].map(name => `lab/${name}.ts`)
+const programs = (await readdir('lab/programs')).map(name => `programs/${basename(name, '.ts')}`)
+const mains = ['runner', 'record', 'shell', 'simulate', 'list', 'hosts/agent', 'hosts/runner']
+const nameOf = path => (path.startsWith('programs/') ? basename(path) : path.replace('/', '-'))
 
 await rm(outdir, { recursive: true, force: true })
 await build({
-  entryPoints: Object.fromEntries([...mains, ...programs].map(file => [basename(file, '.ts'), file])),
+  entryPoints: Object.fromEntries([...mains, ...programs].map(path => [nameOf(path), `lab/${path}.ts`])),
   outdir,
   outExtension: { '.js': '.mjs' },
   bundle: true,

@@ -1,9 +1,19 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { inspect } from 'node:util'
 import type { Scenario } from '../test/scenarios/scenario.ts'
-import { diagnose } from './world/diagnosis.ts'
-import { resetHost } from './world/reset.ts'
-import type { World } from './world/world.ts'
+
+/** Where scenarios run, and how it is made ready for the next one. */
+export interface Stage<W> {
+  readonly world: W
+  /** Throws an error that lists what is left. */
+  expectClean(): Promise<void>
+  /** After a scenario that left nothing: takes away what it had to play with. */
+  clear(): Promise<void>
+  /** After one that failed: the state of the start, by force. */
+  reset(): Promise<void>
+  /** All that may explain a failure. */
+  diagnose(): Promise<string>
+}
 
 export interface ScenarioResult {
   readonly name: string
@@ -43,13 +53,13 @@ const attempt = async (work: () => Promise<void>): Promise<string | undefined> =
   }
 }
 
-const runScenario = async (world: World, scenario: Scenario<World>): Promise<ScenarioResult> => {
+const runScenario = async <W>(stage: Stage<W>, scenario: Scenario<W>): Promise<ScenarioResult> => {
   const { name, timeoutMs = defaultTimeoutMs } = scenario
   console.error(`LAB: scenario ${name}`)
   const start = performance.now()
   const error = await attempt(async () => {
-    await withTimeout(scenario.run(world), timeoutMs)
-    await world.expectClean()
+    await withTimeout(scenario.run(stage.world), timeoutMs)
+    await stage.expectClean()
   })
   const seconds = Math.round((performance.now() - start) / 100) / 10
   if (error === undefined) {
@@ -57,17 +67,17 @@ const runScenario = async (world: World, scenario: Scenario<World>): Promise<Sce
     return { name, ok: true, seconds }
   }
   console.log(`FAIL ${name} (${seconds.toFixed(1)} s): ${error}`)
-  console.error(await diagnose(world).catch(inspect))
+  console.error(await stage.diagnose().catch(inspect))
   return { name, ok: false, seconds, error }
 }
 
 /** Runs all in this order; a failed one is followed by a reset by force, so that it does not spoil the next. */
-export const runScenarios = async (world: World, scenarios: readonly Scenario<World>[]): Promise<Report> => {
+export const runScenarios = async <W>(stage: Stage<W>, scenarios: readonly Scenario<W>[]): Promise<Report> => {
   const results: ScenarioResult[] = []
   for (const scenario of scenarios) {
-    const result = await runScenario(world, scenario)
+    const result = await runScenario(stage, scenario)
     results.push(result)
-    const resetError = await attempt(() => (result.ok ? world.san.reset() : resetHost(world)))
+    const resetError = await attempt(() => (result.ok ? stage.clear() : stage.reset()))
     if (resetError !== undefined) console.log(`lab: the reset after ${scenario.name} failed: ${resetError}`)
   }
   const passed = results.filter(({ ok }) => ok).length

@@ -1,7 +1,10 @@
-// Bundles the programs for dom0 into one executable file each, since dom0 has no node_modules: node scripts/bundle.mjs [FOLDER]
+// Bundles what runs in dom0, which has no node_modules, into one executable file each: node scripts/bundle.mjs [FOLDER]
 import child_process from 'node:child_process'
 import { chmod, readFile } from 'node:fs/promises'
 import { build } from 'esbuild'
+
+const folder = process.argv[2] ?? 'dist'
+const { version } = JSON.parse(await readFile('package.json', 'utf8'))
 
 /**
  * What a startup snapshot must not hold: it has everything that is loaded when it is made, and Node says of these modules
@@ -30,13 +33,11 @@ const withoutState = {
   },
 }
 
-const folder = process.argv[2] ?? 'dist'
-const { version } = JSON.parse(await readFile('package.json', 'utf8'))
+await bundle('src/hotplug/main.ts', 'block-xen-lun.cjs', [withoutState])
+await bundle('src/cli/main.ts', 'xen-lun.cjs', [])
 
-await bundle('src/hotplug/main.ts', `${folder}/block-xen-lun.cjs`, [withoutState])
-await bundle('src/cli/main.ts', `${folder}/xen-lun.cjs`, [])
-
-async function bundle(entry, outfile, plugins) {
+async function bundle(entry, name, plugins) {
+  const outfile = `${folder}/${name}`
   await build({
     entryPoints: [entry],
     outfile,

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { chmod, copyFile } from 'node:fs/promises'
 import { createXenstore } from 'xen-lun'
+import type { San } from 'xen-lun/testing'
 import { target } from '../../test/scenarios/lun.ts'
 import type { World } from '../world/world.ts'
 
@@ -11,7 +12,7 @@ export async function installScript(): Promise<void> {
 }
 
 /** A LUN of the scenarios' target over all portals, for the `disk` list of xl.cfg. */
-export function disk({ san }: World, vdev: string, lun: number): string {
+export function disk({ san }: { readonly san: Pick<San, 'portals'> }, vdev: string, lun: number): string {
   const portals = san.portals.map(portal => `portal=${portal}`).join(',')
   return `vdev=${vdev},access=rw,script=block-xen-lun,target=iqn=${target},${portals},lun=${lun}`
 }

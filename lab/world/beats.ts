@@ -1,3 +1,4 @@
+import { until } from './until.ts'
 import { readVolume } from './volumes.ts'
 
 // The writer is image/domu/init.
@@ -14,11 +15,29 @@ export interface BeatLog {
   readonly writers: readonly string[]
 }
 
+export interface WaitForBeatOptions {
+  /** The beat must get beyond this; 0, if left out. */
+  readonly after?: number
+  readonly timeoutMs?: number
+}
+
 /** The counter that a guest keeps on its disk; 0 before the first. */
 export const readBeat = async (volume: string): Promise<number> => {
   const text = (await readVolume(volume, beatOffset, 512)).toString('latin1')
   const match = /^beat (\d+)\n/.exec(text)
   return match === null ? 0 : Number(match[1])
+}
+
+/** Resolves with the beat, when the guest has written a newer one. */
+export const waitForBeat = (
+  volume: string,
+  { after = 0, timeoutMs = 60_000 }: WaitForBeatOptions = {}
+): Promise<number> => {
+  const probe = async (): Promise<number | false> => {
+    const beat = await readBeat(volume)
+    return beat > after && beat
+  }
+  return until(`a beat after ${after} on volume ${volume}`, probe, { timeoutMs })
 }
 
 const expectedBlock = (index: number, writer: string): Buffer =>

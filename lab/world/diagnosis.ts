@@ -6,7 +6,7 @@ import type { World } from './world.ts'
 const section = (title: string, text: string): string => `--- ${title}\n${text.trim()}\n`
 
 /** All that may explain a failure, as one text. */
-export const diagnose = async ({ daemons, guest }: World): Promise<string> => {
+export const diagnose = async ({ daemons, guest }: Pick<World, 'daemons' | 'guest'>): Promise<string> => {
   const sections = [section('state', JSON.stringify(await snapshot(), undefined, 1))]
   const commands = [
     ['multipath', '-ll'],

@@ -18,7 +18,8 @@ export const nics = [
 export const runInTargetNamespace = (file: string, args: readonly string[], input = ''): Promise<string> =>
   run('nsenter', [`--net=/run/netns/${namespace}`, file, ...args], { input })
 
-const ip = (commands: readonly string[], args: readonly string[] = []): Promise<string> =>
+/** Runs commands of `ip`, one per line. */
+export const ip = (commands: readonly string[], args: readonly string[] = []): Promise<string> =>
   run('ip', [...args, '-batch', '-'], { input: `${commands.join('\n')}\n` })
 
 const hostCommands = [
@@ -42,7 +43,7 @@ const targetCommands = [
 
 // Drops both ways, or an established session would still see the target's side of the talk. Refusal only needs the way
 // in: reset goes out as the answer to whatever the initiator sends.
-const ruleset = `table inet faults {
+export const ruleset = `table inet faults {
   set cut { type ipv4_addr; }
   set refused { type ipv4_addr; }
   chain in {

@@ -6,7 +6,9 @@ import { databases, leftovers, snapshot } from './state.ts'
 import { until } from './until.ts'
 import type { World } from './world.ts'
 
-const destroyGuests = async ({ guest }: World): Promise<void> => {
+type Machine = Pick<World, 'guest' | 'daemons'>
+
+const destroyGuests = async ({ guest }: Machine): Promise<void> => {
   for (const name of await guest.list()) await tryRun('xl', ['destroy', name])
   // What a failed block-attach left for a guest that is gone.
   for (const vbd of (await snapshot()).vbds) await tryRun('xenstore-rm', ['-t', vbd])
@@ -29,20 +31,26 @@ const removeRecords = async (): Promise<void> => {
   await rm('/etc/multipath/wwids', { force: true })
 }
 
-/** Brings host and SAN back to the state of the start, by force, whatever a scenario has left behind. */
-export const resetHost = async (world: World): Promise<void> => {
-  const { san, daemons } = world
+/** Brings a host back to the state of the start, by force, whatever a scenario has left behind. Its portals must answer. */
+export const clearHost = async (machine: Machine): Promise<void> => {
+  const { daemons } = machine
   killChildren()
-  for (const portal of san.portals) await san.restorePortal(portal)
   await daemons.iscsid.start()
   await daemons.multipathd.start()
-  await destroyGuests(world)
+  await destroyGuests(machine)
   await removeMaps()
   await tryRun('iscsiadm', ['--mode', 'session', '--logout'])
-  await san.reset()
   await removeRecords()
   const isClean = async (): Promise<boolean> => leftovers(await snapshot()).length === 0
   await until('a clean host after the reset', isClean, { everyMs: 500 }).catch(async (error: unknown) => {
     throw new Error(`${String(error)}; left over: ${leftovers(await snapshot()).join('; ')}`)
   })
+}
+
+/** The same with the SAN. */
+export const resetHost = async (world: World): Promise<void> => {
+  const { san } = world
+  for (const portal of san.portals) await san.restorePortal(portal)
+  await clearHost(world)
+  await san.reset()
 }

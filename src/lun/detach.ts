@@ -26,9 +26,9 @@ export interface DetachOptions extends LunOptions {
   readonly force?: boolean | undefined
   /**
    * How long the LUN stays on this host after its last owner, for whoever attaches it next: that costs no login then. 0
-   * to 3 600 000, default 0. Everything is written when the detach returns, and nobody has the device open, so another
-   * host may use the volume. Left out of account for `force`, for a LUN without a map, and where not every path works:
-   * those are taken away at once. It is `reconcile` or `releaseExpired` that ends it, in whatever process calls them.
+   * to 3 600 000, default 0. Everything is written when the detach returns, and nobody was found who has the device open,
+   * so another host may use the volume. With `force`, without a map, or where not every path works, the LUN is detached
+   * at once all the same. `releaseExpired` or `reconcile`, called by whatever process, ends it when its time is over.
    */
   readonly lingerMs?: number | undefined
 }

@@ -39,10 +39,13 @@ const MAX_TTL_MS = 86_400_000
  * Xen runs the block script's `add` while the guest stands still; of a LUN that is there already, `add` only checks and
  * writes to xenstore: no login.
  *
- * The hold ends by itself: when a guest's `add` has the LUN (an attach whose owner is a XENBUS_PATH), with `cooldown`, or
- * after `ttlMs`, counted by the host's uptime, whether or not this process lives. Called again by the same owner it lasts
- * `ttlMs` from then. No timer runs in this process: `releaseExpired`, `reconcile`, and a detach by the LUN's last other
- * owner end what has expired, so somebody has to call one of them. Until then the LUN stays.
+ * The hold ends when a guest's `add` has the LUN (an attach whose owner is a XENBUS_PATH), with `cooldown`, or after
+ * `ttlMs`, counted by the host's uptime, whether or not this process lives. Called again by the same owner it lasts
+ * `ttlMs` from then. An attach by another owner, a backup say, leaves it: it would take from the guest what was made ready
+ * for it, and let go of it before the guest comes.
+ *
+ * No timer runs in this process: `releaseExpired`, `reconcile`, and a detach by the LUN's last other owner end what has
+ * expired, so somebody has to call one of them. Until then the LUN stays.
  *
  * A guest of this host may use the LUN meanwhile, as it does when it migrates to its own host, but not the same volume
  * through another target.

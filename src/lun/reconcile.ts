@@ -33,8 +33,8 @@ const TIMEOUT_MS = 120_000
 
 /**
  * Compares what this library noted of its work with sessions, devices, maps, records and xenstore, and says, or with
- * `apply` does, what makes them agree: attaches and detaches that died half-way, LUNs whose guest is gone, logins that
- * came up after whoever asked for them was killed, locks of dead processes. It touches only what this library made, and
+ * `apply` does, what makes them agree: attaches and detaches that died half-way, LUNs whose guest is gone, holds whose time
+ * is over, logins that came up after whoever asked for them was killed, locks of dead processes. It touches only what this library made, and
  * nothing that is in use.
  *
  * @throws {@link LunError} `XENSTORE_UNAVAILABLE`: then nobody can say whose guest is gone. `TIMEOUT`

@@ -126,16 +126,13 @@ describe('of a LUN', () => {
     expect(Object.keys((await journal.lun(place))?.owners ?? {})).toEqual(['a', 'linger:b'])
   })
 
-  test.each([
-    '{"kind":"odd","untilMs":5}',
-    '{"kind":"linger"}',
-    '{"kind":"linger","untilMs":1e999}',
-    'null',
-    '7',
-  ])('an owner whose end is damaged is none: %s', async expiry => {
-    const text = `{"bootId":"boot-1","owners":{"a":{"state":"attached","process":"1 2 3","expiry":${expiry}}}}`
-    expect((await createJournal(booted({ [lunPath]: text })).lun(place))?.owners).toEqual({})
-  })
+  test.each(['{"kind":"odd","untilMs":5}', '{"kind":"linger"}', '{"kind":"linger","untilMs":1e999}', 'null', '7'])(
+    'an owner whose end is damaged is none: %s',
+    async expiry => {
+      const text = `{"bootId":"boot-1","owners":{"a":{"state":"attached","process":"1 2 3","expiry":${expiry}}}}`
+      expect((await createJournal(booted({ [lunPath]: text })).lun(place))?.owners).toEqual({})
+    }
+  )
 
   test.each([['{'], ['7'], ['{"bootId":"boot-1","wwid":7,"owners":{"a":{"state":"odd","process":"1 2 3"},"b":1}}']])(
     'what is damaged names no owner: %s',

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { detachLun, reconcile } from 'xen-lun'
-import { alias, attach, createDom0, detach, expectNoChange, ownersOf, target, VBD_1 } from './guests.ts'
 import { draftOf } from '../../src/host/files.ts'
+import { alias, attach, createDom0, detach, expectNoChange, ownersOf, target, VBD_1 } from './guests.ts'
 import { rejection } from './helpers.ts'
 import { detachLingering, loginsOf, release, TTL_MS } from './holds.ts'
 

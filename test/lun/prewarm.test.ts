@@ -189,21 +189,20 @@ describe('the time of a hold', () => {
   })
 
   test.each([
-    ['mounted', (dom0: SimulatedDom0, on: string) => dom0.mount(on, '/mnt').unmount, 'mount /mnt'],
-    ['open', (dom0: SimulatedDom0, on: string) => dom0.openDevice(on, 4711, 'dd').close, '4711 dd'],
-  ])('is over while the LUN is %s: it stays, which is said, and other LUNs go', async (_, use, user) => {
+    ['mounted', (dom0: SimulatedDom0, on: string) => dom0.mount(on, '/mnt'), 'mount /mnt'],
+    ['open', (dom0: SimulatedDom0, on: string) => dom0.openDevice(on, 4711, 'dd'), '4711 dd'],
+  ])('is over while the LUN is %s: it stays, which is said, and other LUNs go', async (_, use, name) => {
     const dom0 = createDom0()
     const { device } = await warm(dom0)
     await warm(dom0, 'p', {}, { lun: 1 })
-    const end = use(dom0, device)
+    const user = use(dom0, device)
     await dom0.host.clock.sleep(TTL_MS)
     const { released, failed, nextInMs } = await releaseExpired(dom0)
     expect([released.map(({ lun }) => lun), nextInMs]).toEqual([[1], undefined])
-    expect(failed).toEqual([
-      { step: `release LUN 0 of ${target} for p`, message: expect.stringContaining(user) },
-    ])
+    expect(failed).toEqual([{ step: `release LUN 0 of ${target} for p`, message: expect.stringContaining(name) }])
     expect(dom0.state().maps).toHaveLength(1)
-    end()
+    if ('close' in user) user.close()
+    else user.unmount()
     expect((await release(dom0)).gone).toEqual([`p: ${over}`])
     expect(dom0.leftovers()).toEqual([])
   })
@@ -363,24 +362,20 @@ test('a prewarm of a LUN that lingers leaves it to the next attach', async () =>
   expect(loginsOf(dom0)).toBe(1)
 })
 
-test.each([
-  ['owner', { owner: VBD_1 }],
-  ['owner', { owner: '/local/domain/0/backend/qdisk/1/51712' }],
-  ['owner', { owner: ' p' }],
-  // @ts-expect-error -- what JavaScript may pass
-  ['owner', { owner: undefined as string }],
-  ['ttlMs', { ttlMs: 0 }],
-  ['ttlMs', { ttlMs: 999 }],
-  ['ttlMs', { ttlMs: 86_400_001 }],
-  ['ttlMs', { ttlMs: 1000.5 }],
-  ['ttlMs', { ttlMs: Number.NaN }],
-])('%s cannot be that of %j', async (field, options) => {
+const backends = [VBD_1, '/local/domain/0/backend/qdisk/1/51712']
+
+// @ts-expect-error -- what JavaScript may pass
+test.each([...backends, ' p', undefined as string])('neither prewarm nor cooldown is for the owner %j', async owner => {
   const dom0 = createDom0()
-  const refusal = { code: 'INVALID_INPUT', details: { field } }
-  await expect(warm(dom0, 'p', options)).rejects.toMatchObject(refusal)
-  if (options.owner !== undefined || 'owner' in options) {
-    const { owner } = options
-    await expect(cooldown({ target }, { host: dom0.host, owner: owner as string })).rejects.toMatchObject(refusal)
-  }
+  const refusal = { code: 'INVALID_INPUT', details: { field: 'owner' } }
+  await expect(warm(dom0, owner, { owner })).rejects.toMatchObject(refusal)
+  await expect(cooldown({ target }, { host: dom0.host, owner })).rejects.toMatchObject(refusal)
+  expect([dom0.started, dom0.leftovers()]).toEqual([[], []])
+})
+
+test.each([0, 999, 86_400_001, 1000.5, Number.NaN])('nothing is prewarmed for %d ms', async ttlMs => {
+  const dom0 = createDom0()
+  const refusal = { code: 'INVALID_INPUT', details: { field: 'ttlMs' } }
+  await expect(warm(dom0, 'p', { ttlMs })).rejects.toMatchObject(refusal)
   expect([dom0.started, dom0.leftovers()]).toEqual([[], []])
 })

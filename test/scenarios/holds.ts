@@ -19,8 +19,7 @@ async function prewarmed(world: World): Promise<void> {
   await presentLuns(world, 0)
   const request = { target, portals: san.portals, paths: { graceMs: 10_000 } }
   const patient = { host, timeoutMs: 90_000 }
-  const warm = async (ttlMs: number): ReturnType<typeof prewarm> =>
-    await prewarm(request, { ...patient, owner, ttlMs })
+  const warm = async (ttlMs: number): ReturnType<typeof prewarm> => await prewarm(request, { ...patient, owner, ttlMs })
   const ready = await timed(world, async () => await warm(LONG_MS))
   assert.equal(ready.result.outcome, 'attached')
   await assertAttached(world, ready.result, 2)

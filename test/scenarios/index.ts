@@ -4,6 +4,7 @@ import { doctorScenarios } from './doctor.ts'
 import { faultScenarios } from './faults.ts'
 import { holdScenarios } from './holds.ts'
 import { ifaceScenarios } from './ifaces.ts'
+import { listScenarios } from './list.ts'
 import type { Scenario } from './scenario.ts'
 import { waitForBackendScenarios } from './wait-for-backend.ts'
 import { xenstoreScenarios } from './xenstore.ts'
@@ -16,6 +17,7 @@ export const scenarios: readonly Scenario[] = [
   ...chapScenarios,
   ...ifaceScenarios,
   ...doctorScenarios,
+  ...listScenarios,
   ...xenstoreScenarios,
   ...waitForBackendScenarios,
 ]

@@ -1,7 +1,7 @@
 import type { World } from './world.ts'
 
 /** One run through a part of the library's life. It must leave the host as it found it. */
-export interface Scenario<W extends World = World> {
+export interface Scenario<W = World> {
   readonly name: string
   /** One line for --list. */
   readonly about: string

@@ -11,6 +11,8 @@ export interface XenstorePlace {
   readonly clock: Clock
   /** The longest payload of a message. Default 4096; in the kernel's device the header has to fit in too. */
   readonly maxPayload?: number
+  /** How many reads are asked for at once. Default 1000. */
+  readonly reads?: number
 }
 
 /** One thing that every way to xenstore has to do alike. */
@@ -103,7 +105,7 @@ async function removal({ xenstore, root }: XenstorePlace): Promise<void> {
 }
 
 async function many({ xenstore, root }: XenstorePlace): Promise<void> {
-  const names = Array.from({ length: 300 }, (_, n) => `child-with-a-rather-long-name-${n}`)
+  const names = Array.from({ length: 100 }, (_, n) => `child-${n}-${'with-a-rather-long-name-'.repeat(3)}`)
   await xenstore.write(Object.fromEntries(names.map(name => [`${root}/${name}`, name])))
   assert.deepEqual((await xenstore.list(root)).toSorted(), names.toSorted())
 }
@@ -261,10 +263,10 @@ async function watchTwice({ xenstore, other, root, clock }: XenstorePlace): Prom
   await second.return?.()
 }
 
-async function pipelined({ xenstore, root }: XenstorePlace): Promise<void> {
+async function pipelined({ xenstore, root, reads: length = MANY }: XenstorePlace): Promise<void> {
   await xenstore.write({ [`${root}/a`]: 'A', [`${root}/b`]: 'B' })
-  const reads = Array.from({ length: MANY }, async (_, n) => await xenstore.tryRead(`${root}/${'abc'[n % 3] ?? ''}`))
-  const expected = Array.from({ length: MANY }, (_, n) => ['A', 'B', undefined][n % 3])
+  const reads = Array.from({ length }, async (_, n) => await xenstore.tryRead(`${root}/${'abc'[n % 3] ?? ''}`))
+  const expected = Array.from({ length }, (_, n) => ['A', 'B', undefined][n % 3])
   assert.deepEqual(await Promise.all(reads), expected)
 }
 
@@ -287,5 +289,5 @@ export const xenstoreCases: readonly XenstoreCase[] = [
   { name: 'watches', run: watchChanges, needsSocket: true },
   { name: 'hears of the removal of a parent', run: watchParent, needsSocket: true },
   { name: 'watches one path twice', run: watchTwice, needsSocket: true },
-  { name: 'answers a thousand reads at once', run: pipelined, needsSocket: true },
+  { name: 'answers many reads at once', run: pipelined, needsSocket: true },
 ]

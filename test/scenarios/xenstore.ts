@@ -12,21 +12,21 @@ interface Way {
   readonly host: XenstoreHost & Pick<World['host'], 'clock'>
   readonly transport: 'native' | 'commands'
   readonly maxPayload?: number
+  readonly reads?: number
 }
 
 // drivers/xen/xenbus/xenbus_dev_frontend.c: 4096 bytes with the header of 16.
 const DEVICE_PAYLOAD = 4080
 
 /** What was made in whatever way is removed by a command. */
-async function runCases({ host }: World, { name: way, transport, maxPayload, ...on }: Way): Promise<void> {
-  await using xenstore = createXenstore(on.host, { transport })
-  await using other = createXenstore(on.host, { transport })
+async function runCases({ host }: World, { name: way, transport, host: place, ...limits }: Way): Promise<void> {
+  await using xenstore = createXenstore(place, { transport })
+  await using other = createXenstore(place, { transport })
   await using commands = createXenstore(host, { transport: 'commands' })
   for (const [n, { name, needsSocket, run }] of xenstoreCases.entries()) {
     if (transport === 'commands' && needsSocket) continue
-    const place = { xenstore, other, root: `${ROOT}/${n}`, clock: host.clock }
     try {
-      await run({ ...place, ...(maxPayload !== undefined && { maxPayload }) })
+      await run({ xenstore, other, root: `${ROOT}/${n}`, clock: host.clock, ...limits })
     } catch (error) {
       throw new Error(`${way}: ${name}: ${String(error)}`, { cause: error })
     } finally {
@@ -47,6 +47,8 @@ async function everyWay(world: World): Promise<void> {
             host: { ...host, xenstoreConnect: xenstoreDevice },
             transport: 'native',
             maxPayload: DEVICE_PAYLOAD,
+            // It takes one at a time.
+            reads: 100,
           },
         ]
   const ways: readonly Way[] = [
@@ -86,6 +88,7 @@ export const xenstoreScenarios: readonly Scenario[] = [
   {
     name: 'xenstore',
     about: 'xenstored answers alike over its socket, the device of the kernel and by commands',
+    timeoutMs: 300_000,
     run: program,
   },
 ]

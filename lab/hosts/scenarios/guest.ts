@@ -1,0 +1,44 @@
+import assert from 'node:assert/strict'
+import { target } from '../../../test/scenarios/lun.ts'
+import { disk } from '../../scenarios/disk.ts'
+import type { Hosts, XenHost } from '../hosts.ts'
+import { initiatorOf } from '../layout.ts'
+
+/** The volume behind LUN 0 of the scenarios' target. */
+export const volume = 'v0'
+export const guest = 'g1'
+
+const bootTimeoutMs = 150_000
+const beatTimeoutMs = 60_000
+
+/** Makes the volume and starts the guest that writes to it. */
+export async function startGuest({ storage }: Hosts, host: XenHost): Promise<void> {
+  await storage.ask.addVolume({ name: volume, sizeMiB: 64 })
+  await storage.ask.addTarget({ iqn: target, luns: { 0: volume } })
+  const portals = await storage.ask.portals()
+  await host.ask.createGuest({ name: guest, type: 'pvh', disks: [disk({ san: { portals } }, 'xvda', 0)] })
+  await storage.ask.waitForBeat(volume, { timeoutMs: bootTimeoutMs })
+}
+
+/** The guest has written so many more blocks. */
+export async function waitForBeats({ storage }: Hosts, count: number): Promise<void> {
+  const after = (await storage.ask.readBeat(volume)) + count - 1
+  await storage.ask.waitForBeat(volume, { after, timeoutMs: beatTimeoutMs })
+}
+
+/** The guest is on this host, with both paths, and the storage serves no other. */
+export async function assertRunsOn({ storage }: Hosts, host: XenHost): Promise<void> {
+  assert.deepEqual(await host.ask.guests(), [guest])
+  const { sessions, maps, vbds } = await host.ask.snapshot()
+  assert.deepEqual([sessions.length, maps.length, maps[0]?.disks.length, vbds.length], [2, 1, 2, 1])
+  const initiator = initiatorOf(host.name)
+  assert.deepEqual(await storage.ask.initiators(target), [initiator, initiator])
+}
+
+/** Ends the guest; returns how many blocks it has written, all of which are on the volume. */
+export async function endGuest({ storage }: Hosts, host: XenHost): Promise<number> {
+  await host.ask.destroyGuest(guest)
+  await host.ask.expectClean()
+  const { beats } = await storage.ask.verifyLog(volume)
+  return beats
+}

@@ -1,0 +1,28 @@
+import { expect, test } from 'vitest'
+import { listing, matching, named } from '../../lab/selection.ts'
+
+const long = { name: 'attach-long', about: 'takes long', isLong: true } as const
+const attach = { name: 'attach', about: 'an attach' }
+const attachTwo = { name: 'attach-two', about: 'two of them' }
+const all = [long, attach, attachTwo]
+
+const names = (found: readonly { readonly name: string }[]) => found.map(({ name }) => name)
+
+test('a whole name is that scenario, and else the beginning of several', () => {
+  expect(names(matching(all, 'attach'))).toEqual(['attach'])
+  expect(names(matching(all, 'attach-'))).toEqual(['attach-long', 'attach-two'])
+  expect(matching(all, 'detach')).toEqual([])
+})
+
+test('named ones come in the order in which they run', () => {
+  expect(names(named(all, ['attach-two', 'attach-long']))).toEqual(['attach-long', 'attach-two'])
+  expect(() => named(all, ['attach', 'attach-'])).toThrow('no scenario attach-')
+})
+
+test('the list says which are long', () => {
+  expect(listing(all).split('\n')).toEqual([
+    'attach-long  (long) takes long',
+    'attach       an attach',
+    'attach-two   two of them',
+  ])
+})
