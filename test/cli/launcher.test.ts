@@ -2,8 +2,10 @@ import { spawnSync } from 'node:child_process'
 import { chmod, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { blockLauncher, commandLauncher, NODE_FLAGS } from '../../src/cli/install/launcher.ts'
+
+vi.setConfig({ testTimeout: 60_000 }) // real processes, on a machine that may be busy
 
 const VBD = 'backend/vbd/7/51712'
 const XEN = {
