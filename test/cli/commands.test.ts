@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { attachLun } from 'xen-lun'
+import { listAttachments } from 'xen-lun'
 import { Interrupted } from '../../src/cli/io.ts'
 import { attach, backendPath, createDom0, killAt, startGuest, target } from '../lun/helpers.ts'
 import { cli, json } from './helpers.ts'
@@ -10,10 +10,10 @@ describe('status', () => {
   test('says that nothing is attached', async () => {
     const { host } = createDom0()
     expect(await cli(host, ['status'])).toEqual({ exitCode: 0, stdout: 'nothing is attached\n', stderr: '' })
-    expect(await json(host, ['status'])).toEqual({ attachments: [] })
+    expect(await json(host, ['status'])).toEqual({ attachments: [], unknown: {} })
   })
 
-  test('lists what is attached, its paths and its owners', async () => {
+  test('lists what is attached, its paths, guests and owners', async () => {
     const dom0 = createDom0()
     await attach(dom0, 0, dom0, 'backup')
     await startGuest(dom0)
@@ -22,30 +22,24 @@ describe('status', () => {
     await dom0.host.clock.sleep(30_000)
     expect(await cli(dom0.host, ['status'])).toEqual({
       exitCode: 0,
-      stdout: `TARGET                       LUN  DEVICE                                         PATHS  OWNERS
-${target}  0    /dev/mapper/${wwid}  1/2    backup, ${backendPath}
-${target}  1    /dev/mapper/360014058a0906aaaaaa0002000000000  1/2    default
+      stdout: `TARGET                       LUN  DEVICE                                         PATHS  GUESTS      OWNERS
+${target}  0    /dev/mapper/${wwid}  1/2    guest:xvda  backup, ${backendPath}
+${target}  1    /dev/mapper/360014058a0906aaaaaa0002000000000  1/2    -           default
 `,
       stderr: '',
     })
-    const { attachments } = (await json(dom0.host, ['status'])) as { readonly attachments: readonly unknown[] }
-    expect(attachments[0]).toEqual({
-      target,
-      lun: 0,
-      wwid,
-      device: `/dev/mapper/${wwid}`,
-      paths: { up: 1, total: 2 },
-      owners: [
-        { name: 'backup', state: 'attached' },
-        { name: backendPath, state: 'attached' },
-      ],
-    })
+    expect(await json(dom0.host, ['status'])).toEqual(JSON.parse(JSON.stringify(await listAttachments(dom0))))
   })
 
-  test('names a disk without a map', async () => {
-    const dom0 = createDom0({ faults: { stopped: ['multipathd'] } })
-    await attachLun({ target, portals: dom0.san.portals.slice(0, 1), multipath: 'never' }, dom0)
-    expect((await cli(dom0.host, ['status'])).stdout).toMatch(/^\S+ +0 +\/dev\/sda +1\/1 +default$/m)
+  test('says what nobody could tell', async () => {
+    const dom0 = createDom0()
+    await startGuest(dom0)
+    await dom0.daemons.multipathd.stop()
+    await dom0.daemons.xenstored.stop()
+    const { exitCode, stdout } = await cli(dom0.host, ['status'])
+    expect(exitCode).toBe(0)
+    expect(stdout).toMatch(/ +0\/2, 2 unknown +domain 1:xvda +backend\/vbd\/1\/51712$/m)
+    expect(stdout).toMatch(/^guests are unknown: .*\nmultipathd's side of the paths is unknown: .*\n$/m)
   })
 
   test('names an owner that is not done', async () => {
@@ -53,7 +47,7 @@ ${target}  1    /dev/mapper/360014058a0906aaaaaa0002000000000  1/2    default
     await killAt(dom0, /^iscsiadm .*--login/, async ({ host }) => {
       await attach(dom0, 1, { ...dom0, host })
     })
-    expect((await cli(dom0.host, ['status'])).stdout).toMatch(/^\S+ +1 +- +0\/0 +default \(attaching\)$/m)
+    expect((await cli(dom0.host, ['status'])).stdout).toMatch(/^\S+ +1 +- +\S+ +- +default \(attaching\)$/m)
   })
 })
 

@@ -157,6 +157,17 @@ test.each(['install-script', 'uninstall-script'])('%s that is ended by a signal 
   expect(tree()).toEqual(before)
 })
 
+test('whoever may not write is told to be root, and nothing is half done', async () => {
+  const { host, files } = createInstallHost()
+  const refused = Object.assign(new Error('EACCES: permission denied'), { code: 'EACCES' })
+  const replace: typeof files.replace = async () => await Promise.reject(refused)
+  const run = await cli({ ...host, files: { ...files, replace } }, ['install-script'])
+  expect(run).toMatchObject({
+    exitCode: 1,
+    stderr: `xen-lun: EACCES: ${refused.message}\nxen-lun: hint: run it as root\n`,
+  })
+})
+
 describe('the node that guests depend on', () => {
   test.each(['/home/a/.nvm/bin/node', '/root/bin/node', '/tmp/node', '/var/tmp/node', '/srv/admin/node'])(
     'is not one that may go: %s',
