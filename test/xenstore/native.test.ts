@@ -240,6 +240,7 @@ describe('a message', () => {
     const sent: Uint8Array[] = []
     const channel = {
       maxMessageBytes: 4096,
+      isOneByOne: true,
       send: (bytes: Uint8Array) => sent.push(bytes),
       setBusy: () => {},
       close: () => {},
