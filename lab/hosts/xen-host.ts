@@ -1,3 +1,4 @@
+import { labelOf } from '../world/protocol.ts'
 import { chmod, copyFile, rm, writeFile } from 'node:fs/promises'
 import { type AttachRequest, attachLun, detachLun } from 'xen-lun'
 import { createDaemons } from '../world/daemons.ts'
@@ -63,7 +64,10 @@ export const createXenHostMethods = async (name: HostName) => {
     reset: () => clearHost(machine),
     /** In a process that was there before the guest, and stays. */
     attach: async (request: AttachRequest, owner: string) => {
-      await attachLun({ ...request, paths: { lateMs: 0 } }, { owner, timeoutMs: 90_000 })
+      const t = performance.now()
+      const events: string[] = []
+      await attachLun({ ...request, paths: { lateMs: 0 } }, { owner, timeoutMs: 90_000, onEvent: e => events.push(`${((performance.now() - t)/1000).toFixed(1)} ${labelOf(e)}`) })
+      return events
     },
     detach: async (request: AttachRequest, owner: string) => {
       const { outcome } = await detachLun(request, { owner, timeoutMs: 90_000 })
