@@ -13,6 +13,7 @@ import { expire } from './expire.ts'
 import { failureLine } from './failure-line.ts'
 import { remove } from './remove.ts'
 import { reportFailure } from './report.ts'
+import { SCRIPT_FOLDER } from './request.ts'
 import { DEFAULT_SETTINGS, readSettings } from './settings.ts'
 import { parseXenbusPath, type XenbusPath } from './xenbus-path.ts'
 
@@ -40,7 +41,6 @@ export interface ScriptPorts {
   readonly crash: Promise<unknown>
 }
 
-const SCRIPT_FOLDER = '/etc/xen/scripts'
 const ROLE_MS = 2000
 const REPORT_MS = 2000
 

@@ -17,13 +17,13 @@ export interface Run {
 export async function cli(
   host: Host,
   args: readonly string[],
-  changes: Partial<Pick<Io, 'signal' | 'self'>> = {}
+  changes: Partial<Pick<Io, 'signal' | 'self' | 'startLater'>> = {}
 ): Promise<Run> {
   const said = { stdout: '', stderr: '' }
   const write = (where: keyof typeof said) => (text: string) => {
     said[where] += text
   }
-  const io = { host, signal: new AbortController().signal, self, ...changes }
+  const io = { host, signal: new AbortController().signal, self, startLater: async () => {}, ...changes }
   const exitCode = await runCli(args, { ...io, stdout: write('stdout'), stderr: write('stderr') })
   return { exitCode, ...said }
 }

@@ -86,7 +86,10 @@ describe('install-script', () => {
     expect(await json(host, ['install-script', '--prefix', '/stage/'])).toEqual({
       files: paths.map(path => ({ path: `/stage${path}`, outcome: 'placed' })),
       commands: [],
-      notes: ['the units are not enabled: they are below a prefix', expect.stringMatching(/^no startup snapshot, .* there$/)],
+      notes: [
+        'the units are not enabled: they are below a prefix',
+        expect.stringMatching(/^no startup snapshot, .* there$/),
+      ],
     })
     expect(calls).toEqual([])
     expect([...files.contents.values()].filter(text => text.includes('/stage'))).toEqual([])
@@ -175,13 +178,16 @@ test.each(['install-script', 'uninstall-script'])('%s that is ended by a signal 
 })
 
 describe('the startup snapshot', () => {
-  const BARE = 'env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C /usr/bin/node --no-global-search-paths --snapshot-blob'
+  const BARE =
+    'env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C /usr/bin/node --no-global-search-paths --snapshot-blob'
   const DRAFT = '/usr/local/lib/xen-lun/.block-xen-lun.blob.draft'
   type Exec = InstallHost['host']['executor']['exec']
 
   const withNode = ({ host }: InstallHost, exec: Exec): InstallHost['host'] => ({
     ...host,
-    executor: { exec: async (...call) => (call[0].file === 'env' ? await exec(...call) : await host.executor.exec(...call)) },
+    executor: {
+      exec: async (...call) => (call[0].file === 'env' ? await exec(...call) : await host.executor.exec(...call)),
+    },
   })
 
   test('is made of the bundle as the launcher starts it, and proven before it takes its place', async () => {

@@ -67,11 +67,7 @@ export async function install({ host, self, signal }: Io, request: InstallReques
   // Last, since everything works without it.
   const made = await snapshotFor(host, root, { node, isGiven: request.node !== undefined }, snapshot)
   return {
-    files: [
-      ...parts.map(({ outcome }) => outcome),
-      ...(taking === undefined ? [] : [taking.outcome]),
-      ...made.files,
-    ],
+    files: [...parts.map(({ outcome }) => outcome), ...(taking === undefined ? [] : [taking.outcome]), ...made.files],
     commands: [...(isTaken && diversion === 'none' ? [describe(addDiversion(root))] : []), ...units.map(describe)],
     notes: [...notes, ...made.notes],
   }

@@ -31,10 +31,7 @@ export async function findSnapshot(files: Files, root: string): Promise<Snapshot
 }
 
 /** Without it the launcher runs the bundle, so no snapshot of an older bundle is ever run beside a new one. */
-export function removingSnapshot(
-  files: Files,
-  { path, draft, isThere, hasDraft }: Snapshot
-): readonly InstallStep[] {
+export function removingSnapshot(files: Files, { path, draft, isThere, hasDraft }: Snapshot): readonly InstallStep[] {
   return [...(isThere ? [path] : []), ...(hasDraft ? [draft] : [])].map(each => ({
     name: `remove ${each}`,
     run: async () => await files.remove(each),
