@@ -1,10 +1,10 @@
-import { labelOf } from '../world/protocol.ts'
 import { chmod, copyFile, rm, writeFile } from 'node:fs/promises'
 import { type AttachRequest, attachLun, detachLun } from 'xen-lun'
 import { createDaemons } from '../world/daemons.ts'
 import { diagnose } from '../world/diagnosis.ts'
 import { readText } from '../world/files.ts'
 import { createGuest, type GuestSpec } from '../world/guest.ts'
+import { labelOf } from '../world/protocol.ts'
 import { clearHost } from '../world/reset.ts'
 import { run, tryRun } from '../world/run.ts'
 import { expectClean, snapshot } from '../world/state.ts'
@@ -66,7 +66,14 @@ export const createXenHostMethods = async (name: HostName) => {
     attach: async (request: AttachRequest, owner: string) => {
       const t = performance.now()
       const events: string[] = []
-      await attachLun({ ...request, paths: { lateMs: 0 } }, { owner, timeoutMs: 90_000, onEvent: e => events.push(`${((performance.now() - t)/1000).toFixed(1)} ${labelOf(e)}`) })
+      await attachLun(
+        { ...request, paths: { lateMs: 0 } },
+        {
+          owner,
+          timeoutMs: 90_000,
+          onEvent: e => events.push(`${((performance.now() - t) / 1000).toFixed(1)} ${labelOf(e)}`),
+        }
+      )
       return events
     },
     detach: async (request: AttachRequest, owner: string) => {

@@ -8,6 +8,8 @@ export interface Io {
   /** Aborted with an {@link Interrupted}. */
   readonly signal: AbortSignal
   readonly self: Self
+  /** Starts another run of this program, which outlives this one. Rejects if it cannot be started. */
+  readonly startLater: (args: readonly string[]) => Promise<void>
 }
 
 /** The program itself. */

@@ -1,5 +1,7 @@
 #!/usr/bin/env node
 // Where the command line meets its process; scripts/bundle.mjs makes one file of it, because dom0 has no node_modules.
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { realpathSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { createLocalHost } from '../host/local.ts'
@@ -23,11 +25,20 @@ for (const name of ['SIGINT', 'SIGTERM'] as const) {
   })
 }
 
+/** With no folder of the caller's, which it would keep busy. */
+async function startLater(args: readonly string[]): Promise<void> {
+  const words = [...process.execArgv, ...process.argv.slice(1, 2), ...args]
+  const child = spawn(process.execPath, words, { cwd: '/', detached: true, stdio: 'ignore' })
+  child.unref()
+  await once(child, 'spawn')
+}
+
 void runCli(process.argv.slice(2), {
   stdout: text => process.stdout.write(text),
   stderr: text => process.stderr.write(text),
   host: createLocalHost(),
   signal: stop.signal,
+  startLater,
   self: {
     version: XEN_LUN_VERSION,
     nodePath: process.execPath,

@@ -1,7 +1,10 @@
 import { Command, CommanderError, InvalidArgumentError } from 'commander'
+import { reportCooldown } from './commands/cooldown.ts'
 import { reportDoctor } from './commands/doctor.ts'
 import { reportInstall } from './commands/install-script.ts'
+import { reportPrewarm } from './commands/prewarm.ts'
 import { reportReconcile } from './commands/reconcile.ts'
+import { reportReleaseExpired } from './commands/release-expired.ts'
 import { reportStatus } from './commands/status.ts'
 import { reportUninstall } from './commands/uninstall-script.ts'
 import { reportVerify } from './commands/verify.ts'
@@ -10,6 +13,8 @@ import { type Problem, toProblem, usageProblem } from './problem.ts'
 import type { Report } from './report.ts'
 
 const MAX_TIMEOUT_S = 3600
+const MAX_TTL_S = 86_400
+const DISK_TARGET = 'as in a disk line: an iSCSI name, iqn=…,portal=…, or an alias'
 
 /** Runs one command line, without the name of the program, and answers the exit code. */
 export async function runCli(args: readonly string[], io: Io): Promise<number> {
@@ -90,6 +95,19 @@ function createProgram(io: Io, done: (report: Report) => void): Command {
     .option('--lun <number>', 'LUN number (default: 0)', wholeNumber(0, Number.MAX_SAFE_INTEGER))
     .option('--wwid <wwid>', 'the volume it must be')
     .action(async (target: string, options) => done(await reportVerify(io, target, options)))
+  add('prewarm', 'Attach ahead of a guest that will come.', 'prewarm vm1 --owner migration --ttl 600')
+    .argument('<target>', DISK_TARGET)
+    .requiredOption('--owner <name>', 'who keeps it ready')
+    .requiredOption('--ttl <seconds>', 'how long, unless the guest comes', wholeNumber(1, MAX_TTL_S))
+    .option('--timeout <seconds>', 'deadline of all of it (default: 30)', wholeNumber(1, MAX_TIMEOUT_S))
+    .action(async (target: string, options) => done(await reportPrewarm(io, target, options)))
+  add('cooldown', 'Give up what prewarm keeps ready.', 'cooldown vm1 --owner migration')
+    .argument('<target>', DISK_TARGET)
+    .requiredOption('--owner <name>', 'who kept it ready')
+    .action(async (target: string, options) => done(await reportCooldown(io, target, options)))
+  add('release-expired', 'Detach what was kept ready for too long.', 'release-expired')
+    .option('--wait', 'go on until nothing is kept ready any more')
+    .action(async options => done(await reportReleaseExpired(io, options)))
   add('install-script', 'Install block script and command.', 'install-script --divert-block-iscsi')
     .option('--divert-block-iscsi', "also take the place of Xen's block-iscsi, for disk lines that name it")
     .option('--prefix <dir>', 'install below this directory, as for an image; enables nothing')

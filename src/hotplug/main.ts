@@ -71,7 +71,7 @@ function tellSyslog(operationId: string, line: string, exitCode: number): void {
     .unref()
 }
 
-/** Since the toolstack started this process, or the launcher that became it. */
+/** Since the toolstack started this process, or the launcher that became it; one that waits for it is hardly older. */
 function spentMs(): number {
   const stat = readFileSync('/proc/self/stat', 'utf8')
   const ticks = Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[START_FIELD])

@@ -14,6 +14,7 @@ import { failureLine } from './failure-line.ts'
 import { inTime } from './in-time.ts'
 import { remove } from './remove.ts'
 import { reportFailure } from './report.ts'
+import { SCRIPT_FOLDER } from './request.ts'
 import { DEFAULT_SETTINGS, readSettings } from './settings.ts'
 import { parseXenbusPath, type XenbusPath } from './xenbus-path.ts'
 
@@ -41,7 +42,6 @@ export interface ScriptPorts {
   readonly crash: Promise<unknown>
 }
 
-const SCRIPT_FOLDER = '/etc/xen/scripts'
 const ROLE_MS = 2000
 /** Two small files, beside the role. */
 const PREPARE_MS = 3000

@@ -17,13 +17,13 @@ export interface Run {
 export async function cli(
   host: Host,
   args: readonly string[],
-  changes: Partial<Pick<Io, 'signal' | 'self'>> = {}
+  changes: Partial<Pick<Io, 'signal' | 'self' | 'startLater'>> = {}
 ): Promise<Run> {
   const said = { stdout: '', stderr: '' }
   const write = (where: keyof typeof said) => (text: string) => {
     said[where] += text
   }
-  const io = { host, signal: new AbortController().signal, self, ...changes }
+  const io = { host, signal: new AbortController().signal, self, startLater: async () => {}, ...changes }
   const exitCode = await runCli(args, { ...io, stdout: write('stdout'), stderr: write('stderr') })
   return { exitCode, ...said }
 }
@@ -38,7 +38,7 @@ export async function json(host: Host, [command = '', ...args]: readonly string[
 const FILE = '/etc/xen/scripts/block-iscsi'
 const AWAY = `${FILE}.xen`
 
-/** A Debian dom0 as files, with a dpkg-divert and a systemctl that note how they were called. */
+/** A Debian dom0 as files, with a dpkg-divert, a systemctl and a node that note how they were called. */
 export interface InstallHost {
   readonly host: Host
   readonly files: MemoryFiles
@@ -93,9 +93,21 @@ export function createInstallHost(tree: MemoryTree = {}): InstallHost {
     }
     return said('')
   }
+  const node = (args: readonly string[]): { readonly exitCode: number; readonly stderr: string } => {
+    const snapshot = args[args.indexOf('--snapshot-blob') + 1] ?? ''
+    const bundle = args[args.indexOf('--build-snapshot') + 1] ?? ''
+    if (args.includes('--build-snapshot')) {
+      files.contents.set(snapshot, `snapshot of ${files.contents.get(bundle)}`)
+      files.modes.set(snapshot, 0o644)
+      return { exitCode: 0, stderr: '' }
+    }
+    if (!files.contents.has(snapshot)) return { exitCode: 14, stderr: `Cannot open ${snapshot}\n` }
+    return { exitCode: 1, stderr: 'block-xen-lun: argument: "" is neither add nor remove\n' }
+  }
   const executor: Host['executor'] = {
     exec: async ({ file, args }) => {
       calls.push([file, ...args].join(' '))
+      if (file === 'env') return { stdout: '', ...node(args) }
       if (file === 'dpkg-divert') return { stderr: 'dpkg-divert: error: it clashes', ...divert(args) }
       return { exitCode: 0, stdout: '', stderr: '' }
     },

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { blockLauncher, commandLauncher } from '../../src/cli/install/launcher.ts'
 import { Interrupted } from '../../src/cli/io.ts'
 import { attach, createDom0, startGuest } from '../lun/helpers.ts'
-import { cli, createInstallHost, json, self, XEN_SCRIPT } from './helpers.ts'
+import { cli, createInstallHost, type InstallHost, json, self, XEN_SCRIPT } from './helpers.ts'
 
 const ISCSI = '/etc/xen/scripts/block-iscsi'
 const SCRIPT = '/etc/xen/scripts/block-xen-lun'
@@ -16,6 +16,7 @@ const PLACED: readonly (readonly [path: string, mode: number])[] = [
   ['/etc/logrotate.d/xen-lun', 0o644],
 ]
 const paths = PLACED.map(([path]) => path)
+const SNAPSHOT = '/usr/local/lib/xen-lun/block-xen-lun.blob'
 const all = (outcome: string, more: readonly string[] = []): readonly unknown[] =>
   [...paths, ...more].map(path => ({ path, outcome }))
 const ENABLED = [
@@ -35,13 +36,17 @@ describe('install-script', () => {
     const { exitCode, stdout, stderr } = await cli(host, ['install-script'])
     expect([exitCode, stderr]).toEqual([0, ''])
     expect(stdout.split('\n')).toEqual([
-      ...paths.map(path => `placed  ${path}`),
+      ...[...paths, SNAPSHOT].map(path => `placed  ${path}`),
       ...ENABLED.map(call => `ran     ${call}`),
       '',
     ])
     expect(PLACED.map(([path]) => [path, files.modes.get(path)])).toEqual(PLACED)
     expect(files.contents.get(SCRIPT)).toBe(
-      blockLauncher({ node: '/usr/bin/node', bundle: '/usr/local/lib/xen-lun/block-xen-lun.cjs' })
+      blockLauncher({
+        node: '/usr/bin/node',
+        bundle: '/usr/local/lib/xen-lun/block-xen-lun.cjs',
+        snapshot: SNAPSHOT,
+      })
     )
     expect(files.contents.get('/usr/local/sbin/xen-lun')).toBe(
       commandLauncher({ node: '/usr/bin/node', bundle: '/usr/local/lib/xen-lun/xen-lun.cjs' })
@@ -53,14 +58,26 @@ describe('install-script', () => {
 
   test('changes nothing the second time, and updates what is old', async () => {
     const { host, files, tree } = createInstallHost()
-    expect(await json(host, ['install-script'])).toEqual({ files: all('placed'), commands: ENABLED, notes: [] })
+    expect(await json(host, ['install-script'])).toEqual({
+      files: all('placed', [SNAPSHOT]),
+      commands: ENABLED,
+      notes: [],
+    })
     const before = tree()
-    expect(await json(host, ['install-script'])).toEqual({ files: all('unchanged'), commands: ENABLED, notes: [] })
+    expect(await json(host, ['install-script'])).toEqual({
+      files: [...all('unchanged'), { path: SNAPSHOT, outcome: 'updated' }],
+      commands: ENABLED,
+      notes: [],
+    })
     expect(tree()).toEqual(before)
     files.modes.set(SCRIPT, 0o644)
     files.contents.set('/usr/local/sbin/xen-lun', '#!/bin/sh\n# xen-lun command launcher\nexec old\n')
     const { stdout } = await cli(host, ['install-script'])
-    expect(stdout.match(/^updated .*$/gm)).toEqual([`updated    ${SCRIPT}`, 'updated    /usr/local/sbin/xen-lun'])
+    expect(stdout.match(/^updated .*$/gm)).toEqual([
+      `updated    ${SCRIPT}`,
+      'updated    /usr/local/sbin/xen-lun',
+      `updated    ${SNAPSHOT}`,
+    ])
     expect(tree()).toEqual(before)
   })
 
@@ -69,7 +86,10 @@ describe('install-script', () => {
     expect(await json(host, ['install-script', '--prefix', '/stage/'])).toEqual({
       files: paths.map(path => ({ path: `/stage${path}`, outcome: 'placed' })),
       commands: [],
-      notes: ['the units are not enabled: they are below a prefix'],
+      notes: [
+        'the units are not enabled: they are below a prefix',
+        expect.stringMatching(/^no startup snapshot, .* there$/),
+      ],
     })
     expect(calls).toEqual([])
     expect([...files.contents.values()].filter(text => text.includes('/stage'))).toEqual([])
@@ -168,6 +188,93 @@ test('whoever may not write is told to be root, and nothing is half done', async
   })
 })
 
+describe('the startup snapshot', () => {
+  const BARE =
+    'env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C /usr/bin/node --no-global-search-paths --snapshot-blob'
+  const DRAFT = '/usr/local/lib/xen-lun/.block-xen-lun.blob.draft'
+  type Exec = InstallHost['host']['executor']['exec']
+
+  const withNode = ({ host }: InstallHost, exec: Exec): InstallHost['host'] => ({
+    ...host,
+    executor: {
+      exec: async (...call) => (call[0].file === 'env' ? await exec(...call) : await host.executor.exec(...call)),
+    },
+  })
+
+  test('is made of the bundle as the launcher starts it, and proven before it takes its place', async () => {
+    const { host, files, calls } = createInstallHost()
+    await cli(host, ['install-script'])
+    expect(calls.filter(call => call.startsWith('env'))).toEqual([
+      `${BARE} ${DRAFT} --build-snapshot /usr/local/lib/xen-lun/block-xen-lun.cjs`,
+      `${BARE} ${DRAFT}`,
+    ])
+    expect(files.contents.get(SNAPSHOT)).toBe(`snapshot of ${files.contents.get('/src/block-xen-lun.cjs')}`)
+    expect([files.modes.get(SNAPSHOT), files.contents.has(DRAFT)]).toEqual([0o644, false])
+  })
+
+  test.each([
+    ['node cannot make it', 0, { exitCode: 9, stdout: '', stderr: 'bad option\n' }],
+    ['it does not start', 1, { exitCode: 14, stdout: '', stderr: '' }],
+    ['it does something', 1, { exitCode: 0, stdout: '', stderr: '' }],
+    ['it fails before the script runs', 1, { exitCode: 1, stdout: '', stderr: 'TypeError: x\n' }],
+    ['it says too much', 1, { exitCode: 1, stdout: '', stderr: 'Warning: x\nblock-xen-lun: argument: "" is none\n' }],
+  ])('is left out, and an old one removed, with a note and no error: %s', async (_, at, answer) => {
+    const place = createInstallHost()
+    await cli(place.host, ['install-script'])
+    let calls = 0
+    const broken = withNode(place, async (...call) => (calls++ < at ? await place.host.executor.exec(...call) : answer))
+    for (const files of [[...all('unchanged'), { path: SNAPSHOT, outcome: 'removed' }], all('unchanged')]) {
+      calls = 0
+      expect(await json(broken, ['install-script'])).toEqual({
+        files,
+        commands: ENABLED,
+        notes: [expect.stringMatching(new RegExp(`^no startup snapshot, .*: exit status ${answer.exitCode}$`))],
+      })
+      expect([place.files.contents.has(SNAPSHOT), place.files.contents.has(DRAFT)]).toEqual([false, false])
+    }
+  })
+
+  test('never stays beside a bundle that it was not made of', async () => {
+    const place = createInstallHost()
+    await cli(place.host, ['install-script'])
+    place.files.contents.set('/src/block-xen-lun.cjs', '#!/usr/bin/env node\n// xen-lun bundle\nnewer()\n')
+    const { replace } = place.files
+    const seen: boolean[] = []
+    const files = {
+      ...place.files,
+      replace: async (...args: Parameters<typeof replace>) => {
+        seen.push(place.files.contents.has(SNAPSHOT))
+        await replace(...args)
+      },
+    }
+    await cli({ ...place.host, files }, ['install-script'])
+    expect([seen, place.files.contents.get(SNAPSHOT)]).toEqual([[false], expect.stringContaining('newer()')])
+  })
+
+  test('is made below a prefix with a node that is named and here', async () => {
+    const { host, files } = createInstallHost({ files: { '/opt/node': '' } })
+    files.modes.set('/opt/node', 0o755)
+    await cli(host, ['install-script', '--prefix', '/stage', '--node', '/opt/node'])
+    expect(files.contents.get(`/stage${SNAPSHOT}`)).toMatch(/^snapshot of /)
+  })
+
+  test('that a crash left half made goes, by either command', async () => {
+    for (const command of ['install-script', 'uninstall-script']) {
+      const { host, files } = createInstallHost({ files: { [DRAFT]: 'half' } })
+      expect((await cli(host, [command])).exitCode).toBe(0)
+      expect(files.contents.has(DRAFT)).toBe(false)
+    }
+  })
+
+  test('takes the place of no folder', async () => {
+    const { host, tree } = createInstallHost({ files: { [`${SNAPSHOT}/x`]: '' } })
+    const before = tree()
+    for (const command of ['install-script', 'uninstall-script'])
+      expect(await json(host, [command])).toMatchObject({ code: 'FOREIGN_FILE', details: { path: SNAPSHOT } })
+    expect(tree()).toEqual(before)
+  })
+})
+
 describe('the node that guests depend on', () => {
   test.each(['/home/a/.nvm/bin/node', '/root/bin/node', '/tmp/node', '/var/tmp/node', '/srv/admin/node'])(
     'is not one that may go: %s',
@@ -240,12 +347,16 @@ describe('uninstall-script', () => {
     calls.length = 0
     const { stdout } = await cli(host, ['uninstall-script'])
     expect(stdout.split('\n')).toEqual([
-      ...paths.map(path => `removed  ${path}`),
+      ...[...paths, SNAPSHOT].map(path => `removed  ${path}`),
       ...DISABLED.map(call => `ran      ${call}`),
       '',
     ])
     expect(calls.filter(call => call.startsWith('systemctl'))).toEqual(DISABLED)
-    expect(await json(host, ['uninstall-script'])).toEqual({ files: all('absent'), commands: [], notes: [] })
+    expect(await json(host, ['uninstall-script'])).toEqual({
+      files: all('absent', [SNAPSHOT]),
+      commands: [],
+      notes: [],
+    })
   })
 
   test('says how many guests will miss it', async () => {
@@ -261,7 +372,7 @@ describe('--divert-block-iscsi', () => {
   test("moves Xen's script away and puts ours in its place; once taken it is kept up to date", async () => {
     const { host, files, calls } = createInstallHost()
     expect(await json(host, ['install-script', '--divert-block-iscsi'])).toEqual({
-      files: all('placed', [ISCSI]),
+      files: all('placed', [ISCSI, SNAPSHOT]),
       commands: [`${DIVERT} --add ${ISCSI}`, ...ENABLED],
       notes: [],
     })
@@ -270,7 +381,7 @@ describe('--divert-block-iscsi', () => {
     files.contents.set(ISCSI, '#!/bin/sh\n# xen-lun block script launcher\nold\n')
     calls.length = 0
     expect(await json(host, ['install-script'])).toEqual({
-      files: [...all('unchanged'), { path: ISCSI, outcome: 'updated' }],
+      files: [...all('unchanged'), { path: ISCSI, outcome: 'updated' }, { path: SNAPSHOT, outcome: 'updated' }],
       commands: ENABLED,
       notes: [],
     })

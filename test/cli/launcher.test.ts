@@ -39,6 +39,16 @@ const at = (name: string): string => join(folder, name)
 const FAKE_NODE = '#!/bin/sh\nfor word in "$@"; do echo "argument $word"; done\nenv | sort\n'
 const FAKE_WRITE = `#!/bin/sh\nfor word in "$@"; do echo "$word"; done > "\${0%/*}/written"\n`
 
+/** The snapshot is there only where a test puts one. */
+const BUNDLE = {
+  get bundle(): string {
+    return at('bundle.cjs')
+  },
+  get snapshot(): string {
+    return at('block.blob')
+  },
+}
+
 async function program(name: string, text: string, mode = 0o755): Promise<string> {
   await writeFile(at(name), text)
   await chmod(at(name), mode)
@@ -80,10 +90,48 @@ beforeAll(async () => {
 
 afterAll(async () => await rm(folder, { recursive: true, force: true }))
 
+describe('the launcher of the block script, with a snapshot', () => {
+  // Notes each call in a line; from the snapshot it ends as told, from the bundle with 0.
+  const NODE = (end: string): string => `#!/bin/sh
+echo "$*, $XENBUS_PATH$NODE_OPTIONS" >> "\${0%/*}/calls"
+case "$*" in *--snapshot-blob*) ${end} ;; esac
+`
+  const FLAGS = NODE_FLAGS.join(' ')
+  const fromSnapshot = (): string => `${FLAGS} --snapshot-blob ${at('block.blob')} add, ${VBD}`
+  const fromBundle = (): string => `${FLAGS} ${at('bundle.cjs')} add, ${VBD}`
+
+  async function start(end: string): Promise<Ran & { readonly calls: readonly string[] }> {
+    const node = await program('node-of-snapshot', NODE(end))
+    await rm(at('calls'), { force: true })
+    await writeFile(at('block.blob'), '')
+    const ran = await launch(blockLauncher({ node, ...BUNDLE }), ['add'], { ...HOSTILE, ...XEN })
+    await rm(at('block.blob'))
+    return { ...ran, calls: (await readFile(at('calls'), 'utf8')).split('\n').slice(0, -1) }
+  }
+
+  test.each([0, 1])('ends as the script does: %d', async status => {
+    const ran = await start(`exit ${status}`)
+    expect([ran.status, ran.stderr, ran.calls]).toEqual([status, '', [fromSnapshot()]])
+  })
+
+  test.each([
+    ['that node refuses', 'exit 14', 14],
+    ['that crashes it', 'ulimit -c 0; kill -SEGV $$', 139],
+    ['that it finds damaged', 'exit 133', 133],
+    ['whose flags it does not know', 'exit 9', 9],
+  ])('%s, runs the bundle, and says so', async (_, end, status) => {
+    const ran = await start(end)
+    expect([ran.status, ran.calls]).toEqual([0, [fromSnapshot(), fromBundle()]])
+    expect(ran.stderr).toContain(
+      `block-xen-lun: ${at('block.blob')} does not work (exit status ${status}); run xen-lun install-script again\n`
+    )
+  })
+})
+
 describe('the launcher of the block script', () => {
   test("gives node Xen's words and nothing else of a hostile environment", async () => {
     const node = await program('node', FAKE_NODE)
-    const options = { node, bundle: at('bundle.cjs'), searchPath: at('bin') }
+    const options = { node, ...BUNDLE, searchPath: at('bin') }
     const { status, lines, stderr } = await launch(blockLauncher(options), ['add', 'a b', ''], { ...HOSTILE, ...XEN })
     expect([status, stderr]).toEqual([0, ''])
     const given = lines.filter(line => line.startsWith('argument'))
@@ -94,7 +142,7 @@ describe('the launcher of the block script', () => {
   })
 
   test('starts the real node, whatever NODE_OPTIONS says, and invents no variable', async () => {
-    const text = blockLauncher({ node: process.execPath, bundle: at('bundle.cjs') })
+    const text = blockLauncher({ node: process.execPath, ...BUNDLE })
     const { status, lines, stderr } = await launch(text, ['remove'], { ...HOSTILE, XENBUS_PATH: VBD })
     expect([status, stderr]).toEqual([0, ''])
     expect(JSON.parse(lines.join(''))).toEqual([
@@ -112,7 +160,7 @@ describe('the launcher of the block script', () => {
     const node = at(`node-${String(state)}`)
     if (state === 'folder') await mkdir(node)
     else if (state !== undefined) await program(`node-${state}`, FAKE_NODE, state)
-    const text = blockLauncher({ node, bundle: at('bundle.cjs'), searchPath: at('bin') })
+    const text = blockLauncher({ node, ...BUNDLE, searchPath: at('bin') })
     const said = `${node} is not there or not executable; run xen-lun install-script again`
     for (const path of [VBD, `/local/domain/12/${VBD}`]) {
       expect(await launch(text, ['add'], { ...HOSTILE, ...XEN, XENBUS_PATH: path })).toEqual({
@@ -125,7 +173,7 @@ describe('the launcher of the block script', () => {
   })
 
   test('tells it as well when the bundle is not there', async () => {
-    const text = blockLauncher({ node: process.execPath, bundle: at('gone.cjs'), searchPath: at('bin') })
+    const text = blockLauncher({ node: process.execPath, ...BUNDLE, bundle: at('gone.cjs'), searchPath: at('bin') })
     const { status, written } = await launch(text, ['add'], XEN)
     expect([status, written[2]]).toEqual([1, `${at('gone.cjs')} is not there; run xen-lun install-script again`])
   })
@@ -146,7 +194,7 @@ describe('the launcher of the block script', () => {
     `x\n${VBD}`,
     `${VBD}\nx`,
   ])('writes nothing to a path that is no vbd: %j', async path => {
-    const text = blockLauncher({ node: '/nonexistent/node', bundle: at('bundle.cjs'), searchPath: at('bin') })
+    const text = blockLauncher({ node: '/nonexistent/node', ...BUNDLE, searchPath: at('bin') })
     const { status, written } = await launch(text, ['add'], path === undefined ? {} : { XENBUS_PATH: path })
     expect([status, written]).toEqual([1, []])
   })

@@ -1,7 +1,17 @@
 import { describe, expect, test } from 'vitest'
 import { cli, createInstallHost, json } from './helpers.ts'
 
-const NAMES = ['status', 'doctor', 'reconcile', 'verify', 'install-script', 'uninstall-script']
+const NAMES = [
+  'status',
+  'doctor',
+  'reconcile',
+  'verify',
+  'prewarm',
+  'cooldown',
+  'release-expired',
+  'install-script',
+  'uninstall-script',
+]
 
 describe('wrong usage exits with 2, touches nothing, and says in one line what is wrong', () => {
   test.each([
@@ -12,6 +22,10 @@ describe('wrong usage exits with 2, touches nothing, and says in one line what i
     [['verify', 'iqn.2001-05.com.example:vm1', '--lun', 'one'], /--lun <number>.*It is not a whole number from 0\.$/],
     [['reconcile', '--timeout', '0'], /--timeout <seconds>.*It is not a whole number from 1 to 3600\.$/],
     [['reconcile', '--timeout', '1e2'], /whole number/],
+    [['prewarm', 'vm1', '--owner', 'm'], "required option '--ttl <seconds>' not specified"],
+    [['prewarm', 'vm1', '--ttl', '60'], "required option '--owner <name>' not specified"],
+    [['prewarm', 'vm1', '--owner', 'm', '--ttl', '86401'], /whole number from 1 to 86400\.$/],
+    [['cooldown', 'vm1'], "required option '--owner <name>' not specified"],
     [['install-script', '--prefix'], /argument missing/],
   ])('%j', async (args, message) => {
     const { host, calls, tree } = createInstallHost()

@@ -16,7 +16,11 @@ async function strike(at: number, blow: Blow): Promise<readonly string[] | undef
   user.kill()
   const call = struck()
   if (call === undefined) return undefined
-  const found = [...(await judgeAdd(dom0, added, WWIDS.v0)), ...judgeTime(added, BUDGET_MS), ...(await judgeRemoval(world))]
+  const found = [
+    ...(await judgeAdd(dom0, added, WWIDS.v0)),
+    ...judgeTime(added, BUDGET_MS),
+    ...(await judgeRemoval(world)),
+  ]
   return found.map(complaint => `${call} ${blow}: ${complaint}`)
 }
 

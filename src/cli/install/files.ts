@@ -27,7 +27,7 @@ export async function planFiles(files: Files, { folder, root, node }: PlanReques
     { path: commandBundle, text: command, mode: 0o644, marker: bundle },
     {
       path: LAYOUT.blockScript,
-      text: blockLauncher({ node, bundle: blockBundle }),
+      text: blockLauncher({ node, bundle: blockBundle, snapshot: LAYOUT.blockSnapshot }),
       mode: 0o755,
       marker: MARKERS.blockLauncher,
     },

@@ -7,8 +7,9 @@ import type { Io } from '../io.ts'
 import { addDiversion, type Diversion, readDiversion, tryDiversion } from './divert.ts'
 import { planFiles } from './files.ts'
 import { LAYOUT, MARKERS, type OwnFile } from './layout.ts'
-import { chooseNode } from './node-path.ts'
+import { chooseNode, isExecutable } from './node-path.ts'
 import { type FileOutcome, foreign, isMarked, lookAt, placing, removing, rootOf } from './places.ts'
+import { findSnapshot, makeSnapshot, removingSnapshot, type Snapshot } from './snapshot.ts'
 import { commandSteps, type InstallStep, runSteps } from './steps.ts'
 import { enableUnits, isSystemdRunning } from './systemd.ts'
 
@@ -47,6 +48,7 @@ export async function install({ host, self, signal }: Io, request: InstallReques
   const planned = await planFiles(files, { folder: self.folder, root, node })
   const parts: Part[] = []
   for (const file of planned) parts.push(placing(files, file, await lookAt(files, file.path, file.marker)))
+  const snapshot = await findSnapshot(files, root)
   const diversion = await findDiversion(host, root, signal)
   const isTaken = request.isDiverting || diversion === 'ours'
   const taking = isTaken ? await takeBlockIscsi(host, root, diversion, planned, signal) : undefined
@@ -56,12 +58,37 @@ export async function install({ host, self, signal }: Io, request: InstallReques
       ? []
       : [`the units are not enabled: ${root === '' ? 'systemd does not run' : 'they are below a prefix'}`]
   signal.throwIfAborted()
-  const steps = [...parts.flatMap(part => part.steps), ...(taking?.steps ?? []), ...commandSteps(executor, units)]
-  await runSteps(steps)
+  await runSteps([
+    ...removingSnapshot(files, snapshot),
+    ...parts.flatMap(part => part.steps),
+    ...(taking?.steps ?? []),
+    ...commandSteps(executor, units),
+  ])
+  // Last, since everything works without it.
+  const made = await snapshotFor(host, root, { node, isGiven: request.node !== undefined }, snapshot)
   return {
-    files: [...parts.map(({ outcome }) => outcome), ...(taking === undefined ? [] : [taking.outcome])],
+    files: [...parts.map(({ outcome }) => outcome), ...(taking === undefined ? [] : [taking.outcome]), ...made.files],
     commands: [...(isTaken && diversion === 'none' ? [describe(addDiversion(root))] : []), ...units.map(describe)],
-    notes,
+    notes: [...notes, ...made.notes],
+  }
+}
+
+/** A node below a prefix is another system's, unless it is named and there is one here of that name. */
+async function snapshotFor(
+  host: Host,
+  root: string,
+  { node, isGiven }: { readonly node: string; readonly isGiven: boolean },
+  snapshot: Snapshot
+): Promise<Pick<Installation, 'files' | 'notes'>> {
+  const isHere = root === '' || (isGiven && (await isExecutable(host.files, node)))
+  const made = isHere
+    ? await makeSnapshot(host, node, `${root}${LAYOUT.blockBundle}`, snapshot)
+    : { problem: `it is made by the node that runs it: run xen-lun install-script there` }
+  if ('outcome' in made) return { files: [made.outcome], notes: [] }
+  const { path, isThere } = snapshot
+  return {
+    files: isThere ? [{ path, outcome: 'removed' }] : [],
+    notes: [`no startup snapshot, so the block script starts in more time: ${made.problem}`],
   }
 }
 

@@ -1,15 +1,20 @@
 import { KEPT_VARIABLES } from '../../hotplug/environment.ts'
 import { MARKERS } from './layout.ts'
 
-/** For every node that is started by a launcher: a bundle needs no module from anywhere else. */
+/**
+ * For every node that is started by a launcher: a bundle needs no module from anywhere else. A snapshot fits no other
+ * flags than those it was made with.
+ */
 export const NODE_FLAGS: readonly string[] = ['--no-global-search-paths']
 
-const SYSTEM_PATH = '/usr/sbin:/usr/bin:/sbin:/bin'
+export const SYSTEM_PATH = '/usr/sbin:/usr/bin:/sbin:/bin'
 
 export interface LauncherOptions {
   /** Absolute paths. */
   readonly node: string
   readonly bundle: string
+  /** Made of the bundle, and not everywhere there: see snapshot.ts. */
+  readonly snapshot: string
   /** Where env and xenstore-write are. */
   readonly searchPath?: string
 }
@@ -18,9 +23,14 @@ export interface LauncherOptions {
  * What Xen starts. env -i, though it is one exec more (half a millisecond where it was measured, a hundredth of node's own
  * start): a list of variables to remove would miss the next one of node, OpenSSL or glibc. Each exec keeps the process,
  * which is the one that xl waits for and kills.
+ *
+ * From the snapshot node runs as a child, because only its parent can tell that the snapshot did not work. Should xl kill
+ * the launcher meanwhile, node goes on: until its own deadline, by which it has finished or taken back. That is better than
+ * to be killed half-way.
  */
-export function blockLauncher({ node, bundle, searchPath = SYSTEM_PATH }: LauncherOptions): string {
+export function blockLauncher({ node, bundle, snapshot, searchPath = SYSTEM_PATH }: LauncherOptions): string {
   const kept = KEPT_VARIABLES.map(name => `\${${name}+"${name}=$${name}"}`).join(' ')
+  const start = `env -i PATH="$PATH" LC_ALL=C ${kept} \\\n    "$node" ${NODE_FLAGS.join(' ')}`
   return `#!/bin/sh
 ${MARKERS.blockLauncher}
 # Made by "xen-lun install-script", which replaces it when it runs again.
@@ -28,6 +38,7 @@ ${MARKERS.blockLauncher}
 
 node=${quote(node)}
 bundle=${quote(bundle)}
+snapshot=${quote(snapshot)}
 PATH=${quote(searchPath)}
 export PATH
 unset LD_PRELOAD LD_LIBRARY_PATH LD_AUDIT ENV BASH_ENV
@@ -65,8 +76,18 @@ fail() {
 { [ -f "$node" ] && [ -x "$node" ]; } || fail "$node is not there or not executable; run xen-lun install-script again"
 [ -r "$bundle" ] || fail "$bundle is not there; run xen-lun install-script again"
 
-exec env -i PATH="$PATH" LC_ALL=C ${kept} \\
-  "$node" ${NODE_FLAGS.join(' ')} "$bundle" "$@"
+# The script ends with 0 or 1. Anything else is node's own: 14 for the snapshot of another node or processor, a signal for
+# a damaged one. The script may be run again at any point, so then the bundle is.
+if [ -r "$snapshot" ]; then
+  ${start} --snapshot-blob "$snapshot" "$@"
+  status=$?
+  case $status in
+    0 | 1) exit "$status" ;;
+  esac
+  echo "block-xen-lun: $snapshot does not work (exit status $status); run xen-lun install-script again" >&2
+fi
+
+exec ${start} "$bundle" "$@"
 `
 }
 

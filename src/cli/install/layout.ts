@@ -2,6 +2,8 @@
 export const LAYOUT = {
   folder: '/usr/local/lib/xen-lun',
   blockBundle: '/usr/local/lib/xen-lun/block-xen-lun.cjs',
+  /** Binary, so without a marker; the folder is ours alone. */
+  blockSnapshot: '/usr/local/lib/xen-lun/block-xen-lun.blob',
   commandBundle: '/usr/local/lib/xen-lun/xen-lun.cjs',
   blockScript: '/etc/xen/scripts/block-xen-lun',
   command: '/usr/local/sbin/xen-lun',

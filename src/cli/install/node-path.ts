@@ -2,6 +2,7 @@ import { invalid } from '../../core/check.ts'
 import type { OperationOptions } from '../../core/options.ts'
 import { type Command, failure } from '../../host/command.ts'
 import { run } from '../../host/executor.ts'
+import type { Files } from '../../host/files.ts'
 import type { Host } from '../../host/host.ts'
 import type { Self } from '../io.ts'
 
@@ -35,11 +36,15 @@ export async function chooseNode(
     throw invalid('node', node, `is below ${folder}, which guests should not depend on; name another one with --node`)
   }
   if (isStaged) return node
-  const stat = await host.files.stat(node)
-  if (stat?.kind !== 'file' || (stat.mode & 0o111) === 0) throw invalid('node', node, 'is no executable file')
+  if (!(await isExecutable(host.files, node))) throw invalid('node', node, 'is no executable file')
   const version = await run(host.executor, nodeVersion(node), { signal })
   if (isOlder(version)) throw invalid('node', node, `says it is ${version || 'nothing'}; it has to be 20.19 or newer`)
   return node
+}
+
+export async function isExecutable(files: Files, path: string): Promise<boolean> {
+  const stat = await files.stat(path)
+  return stat?.kind === 'file' && (stat.mode & 0o111) !== 0
 }
 
 /** `v20.19.0`; empty for what is no node. */

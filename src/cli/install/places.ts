@@ -1,6 +1,6 @@
 import { invalid } from '../../core/check.ts'
 import { LunError } from '../../core/error.ts'
-import type { Files } from '../../host/files.ts'
+import type { FileStat, Files } from '../../host/files.ts'
 import type { OwnFile } from './layout.ts'
 import type { InstallStep } from './steps.ts'
 
@@ -25,6 +25,15 @@ export function rootOf(prefix: string | undefined): string {
 
 /** @throws {@link LunError} `FOREIGN_FILE` for anything that does not have the marker */
 export async function lookAt(files: Files, path: string, marker: string): Promise<Found> {
+  const stat = await statFile(files, path)
+  if (stat === undefined) return undefined
+  const text = (await files.read(path)) ?? ''
+  if (!isMarked(text, marker)) throw foreign(path, `was not made by xen-lun: it has no line "${marker}"`)
+  return { text, mode: stat.mode }
+}
+
+/** @throws {@link LunError} `FOREIGN_FILE` for anything but a file or nothing */
+export async function statFile(files: Files, path: string): Promise<FileStat | undefined> {
   const stat = await files.stat(path)
   if (stat === undefined) {
     const [, folder = '', name = ''] = /^(.*)\/([^/]+)$/.exec(path) ?? []
@@ -32,9 +41,7 @@ export async function lookAt(files: Files, path: string, marker: string): Promis
     return undefined
   }
   if (stat.kind !== 'file') throw foreign(path, 'is no file')
-  const text = (await files.read(path)) ?? ''
-  if (!isMarked(text, marker)) throw foreign(path, `was not made by xen-lun: it has no line "${marker}"`)
-  return { text, mode: stat.mode }
+  return stat
 }
 
 export function isMarked(text: string, marker: string): boolean {

@@ -4,6 +4,7 @@ import { removeDiversion } from './divert.ts'
 import { findDiversion, type Installation } from './install.ts'
 import { LAYOUT, MARKERS, PLACES } from './layout.ts'
 import { isMarked, lookAt, removing, rootOf } from './places.ts'
+import { findSnapshot, removingSnapshot } from './snapshot.ts'
 import { commandSteps, runSteps } from './steps.ts'
 import { disableUnits, forgetUnits, isSystemdRunning } from './systemd.ts'
 
@@ -21,6 +22,7 @@ export async function uninstall({ host, signal }: Io, prefix: string | undefined
       return removing(files, path, await lookAt(files, path, marker))
     })
   )
+  const snapshot = await findSnapshot(files, root)
   const diversion = await findDiversion(host, root, signal)
   const iscsi = `${root}${LAYOUT.blockIscsi}`
   // Where nothing of ours is diverted it is Xen's, and none of our business.
@@ -35,13 +37,17 @@ export async function uninstall({ host, signal }: Io, prefix: string | undefined
     ...commandSteps(executor, before),
     ...given.flatMap(({ steps }) => steps),
     ...commandSteps(executor, diverting),
+    ...removingSnapshot(files, snapshot),
     // Last come the bundles, without which the launchers would start nothing.
     ...parts.toReversed().flatMap(({ steps }) => steps),
     ...commandSteps(executor, after),
     { name: `remove ${root}${LAYOUT.folder}`, run: async () => await files.removeDirectory(`${root}${LAYOUT.folder}`) },
   ])
   return {
-    files: [...parts, ...given].map(({ outcome }) => outcome),
+    files: [
+      ...[...parts, ...given].map(({ outcome }) => outcome),
+      { path: snapshot.path, outcome: snapshot.isThere ? 'removed' : 'absent' },
+    ],
     commands: [...before, ...diverting, ...after].map(describe),
     notes: [],
   }
