@@ -30,7 +30,7 @@ export async function usualTimeout(files: Files, { isShort }: { readonly isShort
 /** Divides `timeoutMs`, of which `spentMs` are gone: a sixteenth is for the report, a quarter for undoing. */
 export function divide(timeoutMs: number, spentMs: number): Budget {
   const reportMs = Math.max(MIN_REPORT_MS, timeoutMs / 16)
-  const stopMs = Math.max(MIN_WORK_MS, timeoutMs - reportMs - spentMs)
-  const workMs = Math.max(MIN_WORK_MS, stopMs - timeoutMs / 4)
+  const stopMs = Math.round(Math.max(MIN_WORK_MS, timeoutMs - reportMs - spentMs))
+  const workMs = Math.round(Math.max(MIN_WORK_MS, stopMs - timeoutMs / 4))
   return { workMs, undoMs: Math.max(0, stopMs - workMs), stopMs, reportMs }
 }
