@@ -135,8 +135,10 @@ export function createLink(options: ConnectionOptions): Link {
       try {
         await watch.at?.done
       } catch (error) {
-        watches.delete(token)
-        throw error
+        // Refused by name, or closed.
+        if (!watches.has(token)) throw error
+        if (current === undefined) void revive()
+        else register(current, token, watch)
       }
       return () => unregister(token)
     },
