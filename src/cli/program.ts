@@ -1,5 +1,4 @@
 import { Command, CommanderError, InvalidArgumentError } from 'commander'
-import { type ListAttachments, listAttachments } from './attachments.ts'
 import { reportCooldown } from './commands/cooldown.ts'
 import { reportDoctor } from './commands/doctor.ts'
 import { reportInstall } from './commands/install-script.ts'
@@ -13,25 +12,16 @@ import type { Io } from './io.ts'
 import { type Problem, toProblem, usageProblem } from './problem.ts'
 import type { Report } from './report.ts'
 
-/** What the commands use besides the library, for tests. */
-export interface Services {
-  readonly list: ListAttachments
-}
-
 const MAX_TIMEOUT_S = 3600
 const MAX_TTL_S = 86_400
 const DISK_TARGET = 'as in a disk line: an iSCSI name, iqn=…,portal=…, or an alias'
 
 /** Runs one command line, without the name of the program, and answers the exit code. */
-export async function runCli(
-  args: readonly string[],
-  io: Io,
-  services: Services = { list: listAttachments }
-): Promise<number> {
+export async function runCli(args: readonly string[], io: Io): Promise<number> {
   const isJson = args.includes('--json')
   const reports: Report[] = []
   try {
-    await createProgram(io, services, report => reports.push(report)).parseAsync(args, { from: 'user' })
+    await createProgram(io, report => reports.push(report)).parseAsync(args, { from: 'user' })
     for (const { json, lines } of reports) print(io.stdout, isJson ? [toJson(json)] : lines)
     return Math.max(0, ...reports.map(({ exitCode }) => exitCode))
   } catch (error) {
@@ -71,7 +61,7 @@ function readable(message: string): string {
   return oneLine(message.replace(/^error: /, '').replaceAll(/(--[^\s=']+)=[^']*'/g, "$1'"))
 }
 
-function createProgram(io: Io, services: Services, done: (report: Report) => void): Command {
+function createProgram(io: Io, done: (report: Report) => void): Command {
   const program = new Command('xen-lun')
     .description('Looks after the iSCSI LUNs of Xen guests.')
     .version(io.self.version, '-V, --version', 'print the version')
@@ -91,7 +81,7 @@ function createProgram(io: Io, services: Services, done: (report: Report) => voi
       .addHelpText('after', `\nExample: xen-lun ${example}`)
 
   add('status', 'List what is attached, and who holds it.', 'status --json').action(async () =>
-    done(await reportStatus(io, services.list))
+    done(await reportStatus(io))
   )
   add('doctor', 'Say what will bite on this host.', 'doctor --all')
     .option('--all', 'also list what is well')
@@ -126,7 +116,7 @@ function createProgram(io: Io, services: Services, done: (report: Report) => voi
     .action(async options => done(await reportInstall(io, options)))
   add('uninstall-script', 'Remove what install-script has placed.', 'uninstall-script')
     .option('--prefix <dir>', 'what was installed below this directory')
-    .action(async options => done(await reportUninstall(io, options, services.list)))
+    .action(async options => done(await reportUninstall(io, options)))
   return program
 }
 
