@@ -39,10 +39,11 @@ async function compare(native: Xenstore, fork: () => Promise<unknown>, forked: s
 const isReal = process.env['XENSTORED_PATH'] !== undefined
 const stop = isReal ? () => {} : await serve()
 const host = createLocalHost()
-await using native = createXenstore(host, { transport: 'native' })
+const native = createXenstore(host, { transport: 'native' })
 const commands = createXenstore(host, { transport: 'commands' })
 const idle = { file: 'true', args: [], decode: () => undefined }
 const hasCommands = await commands.exists(PATH).catch(() => false)
 if (hasCommands) await compare(native, async () => await commands.read(PATH), 'xenstore-read')
 else await compare(native, async () => await host.executor.exec(idle), '`true` (there is no xenstore-read)')
+await native.close()
 stop()

@@ -2,9 +2,9 @@ import { existsSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { until } from '../world/until.ts'
-import { type HostName, hostNames } from './layout.ts'
+import type { HostName } from './layout.ts'
 import { type Machine, type MachineRoom, startMachine } from './machine.ts'
-import { cableSockets, hostCards, storageCards } from './network.ts'
+import { hostCards, socketsBefore, storageCards } from './network.ts'
 import type { StorageMethods } from './storage.ts'
 import type { XenHostMethods } from './xen-host.ts'
 
@@ -25,16 +25,15 @@ export const withHosts = async <T>(
 ): Promise<T> => {
   const sockets = await mkdtemp(`${tmpdir()}/xen-lun-lab-`)
   const room = { ...place, sockets }
-  const startHost = async (name: HostName): Promise<XenHost> =>
-    await startMachine<HostName, XenHostMethods>({ name, kind: 'host', devices: hostCards(sockets, name) }, room)
+  const startHost = async (name: HostName): Promise<XenHost> => {
+    await until(`the cables of ${name}`, () => socketsBefore(sockets, name).every(existsSync))
+    return await startMachine({ name, kind: 'host', devices: hostCards(sockets, name) }, room)
+  }
   try {
     const devices = storageCards(sockets)
     await using storage = await startMachine<'storage', StorageMethods>(
       { name: 'storage', kind: 'storage', devices },
       room
-    )
-    await until('the ends of the cables', () =>
-      hostNames.flatMap(name => cableSockets(sockets, name)).every(existsSync)
     )
     await using hosta = await startHost('hosta')
     await using hostb = await startHost('hostb')

@@ -1,4 +1,4 @@
-// Who is where. Two storage networks, as of an array with two controllers; migrations use the first.
+// Who is where: two storage networks, as of an array with two controllers, and a cable between the hosts for migrations.
 
 export const hostNames = ['hosta', 'hostb'] as const
 export type HostName = (typeof hostNames)[number]
@@ -16,6 +16,12 @@ export const cables = hostNames.flatMap(host =>
 /** The addresses of a host, one in each network. */
 export const addressesOf = (host: HostName): readonly string[] =>
   networks.map(network => `${network}.${11 + hostNames.indexOf(host)}`)
+
+/** The other end of the cable for migrations. */
+export const migrationAddressOf = (host: HostName): string => `10.0.3.${11 + hostNames.indexOf(host)}`
+
+/** Bytes in a packet on all cables. Nothing is offloaded to such a card, so that each packet costs its time. */
+export const mtu = 16_000
 
 export const initiatorOf = (host: HostName): string => `iqn.2026-01.test.lab:${host}`
 

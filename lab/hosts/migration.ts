@@ -4,7 +4,7 @@ import { openSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { readText } from '../world/files.ts'
 import { type Outcome, tryRun } from '../world/run.ts'
-import { addressesOf, type HostName, migrationPort } from './layout.ts'
+import { type HostName, migrationAddressOf, migrationPort } from './layout.ts'
 
 const log = '/var/log/lab/migrate-receive.log'
 
@@ -22,4 +22,4 @@ export const receiverLog = (): string => readText(log)
 
 /** Migrates a guest, live. */
 export const sendGuest = (guest: string, to: HostName): Promise<Outcome> =>
-  tryRun('xl', ['migrate', '-s', '/lab/migrate-to', guest, addressesOf(to)[0] ?? ''], { timeoutMs: 300_000 })
+  tryRun('xl', ['migrate', '-s', '/lab/migrate-to', guest, migrationAddressOf(to)], { timeoutMs: 180_000 })

@@ -1,6 +1,6 @@
 import { ip, portals, ruleset, runInTargetNamespace } from '../world/network.ts'
 import { run } from '../world/run.ts'
-import { addressesOf, cables, type HostName, hostNames, networks } from './layout.ts'
+import { addressesOf, cables, type HostName, hostNames, migrationAddressOf, mtu, networks } from './layout.ts'
 
 // All cards are named by their place on the bus, in the order in which QEMU is told of them.
 
@@ -16,20 +16,30 @@ const card = (id: string, address: string, end: string, socket: string): readonl
 
 const socketOf = (sockets: string, host: HostName, network: string): string => `${sockets}/${host}-${network}`
 
-/** Where the storage host listens for the cables of a host. */
-export const cableSockets = (sockets: string, host: HostName): readonly string[] =>
-  networks.map(network => socketOf(sockets, host, network))
+const migrationSocket = (sockets: string): string => `${sockets}/migration`
 
-/** The storage host's end of all cables: it listens, so it starts first. */
+/** What must be there before a host starts: the other ends of its cables. */
+export const socketsBefore = (sockets: string, host: HostName): readonly string[] => [
+  ...networks.map(network => socketOf(sockets, host, network)),
+  ...(host === hostNames[0] ? [] : [migrationSocket(sockets)]),
+]
+
+/** The storage host's end of its cables: it listens, so it starts first. */
 export const storageCards = (sockets: string): readonly string[] =>
   cables.flatMap(({ host, network }, at) => card(`net${at}`, mac(host, at, 1), 'on', socketOf(sockets, host, network)))
 
-export const hostCards = (sockets: string, host: HostName): readonly string[] =>
-  networks.flatMap((network, at) => card(`net${at}`, mac(host, at, 2), 'off', socketOf(sockets, host, network)))
+/** Of the cable between the hosts the first one has the end that listens. */
+export const hostCards = (sockets: string, host: HostName): readonly string[] => [
+  ...networks.flatMap((network, at) => card(`net${at}`, mac(host, at, 2), 'off', socketOf(sockets, host, network))),
+  ...card('migration', mac(host, 0, 3), host === hostNames[0] ? 'on' : 'off', migrationSocket(sockets)),
+]
+
+const linkUp = (name: string): string => `link set ${name} mtu ${mtu} up`
 
 /** In a host. */
 export const setUpHostNetwork = async (host: HostName): Promise<void> => {
-  await ip(addressesOf(host).flatMap((address, at) => [`addr add ${address}/24 dev eth${at}`, `link set eth${at} up`]))
+  const addresses = [...addressesOf(host), migrationAddressOf(host)]
+  await ip(addresses.flatMap((address, at) => [`addr add ${address}/24 dev eth${at}`, linkUp(`eth${at}`)]))
 }
 
 // Of one host: what it sends to the other one passes the bridge, and not these chains.
@@ -53,9 +63,9 @@ export const setUpStorageNetwork = async (): Promise<void> => {
     ...networks.flatMap((network, at) => [
       `link add br${at + 1} type bridge`,
       `addr add ${network}.1/24 dev br${at + 1}`,
-      `link set br${at + 1} up`,
+      linkUp(`br${at + 1}`),
     ]),
-    ...cables.flatMap(({ bridge }, at) => [`link set eth${at} master ${bridge}`, `link set eth${at} up`]),
+    ...cables.flatMap(({ bridge }, at) => [linkUp(`eth${at}`), `link set eth${at} master ${bridge}`]),
   ])
   await runInTargetNamespace('nft', ['-f', '-'], ruleset + hostRuleset)
 }

@@ -4,6 +4,7 @@ import { createDaemons } from '../world/daemons.ts'
 import { diagnose } from '../world/diagnosis.ts'
 import { readText } from '../world/files.ts'
 import { createGuest, type GuestSpec } from '../world/guest.ts'
+import { labelOf } from '../world/protocol.ts'
 import { clearHost } from '../world/reset.ts'
 import { run, tryRun } from '../world/run.ts'
 import { expectClean, snapshot } from '../world/state.ts'
@@ -63,7 +64,17 @@ export const createXenHostMethods = async (name: HostName) => {
     reset: () => clearHost(machine),
     /** In a process that was there before the guest, and stays. */
     attach: async (request: AttachRequest, owner: string) => {
-      await attachLun({ ...request, paths: { lateMs: 0 } }, { owner, timeoutMs: 90_000 })
+      const t = performance.now()
+      const events: string[] = []
+      await attachLun(
+        { ...request, paths: { lateMs: 0 } },
+        {
+          owner,
+          timeoutMs: 90_000,
+          onEvent: e => events.push(`${((performance.now() - t) / 1000).toFixed(1)} ${labelOf(e)}`),
+        }
+      )
+      return events
     },
     detach: async (request: AttachRequest, owner: string) => {
       const { outcome } = await detachLun(request, { owner, timeoutMs: 90_000 })

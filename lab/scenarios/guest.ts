@@ -2,10 +2,11 @@ import assert from 'node:assert/strict'
 import { createXenstore, detachLun, isLunError, listAttachments, resizeLun, waitForBackend } from 'xen-lun'
 import { presentLuns, rejection, target, timed } from '../../test/scenarios/lun.ts'
 import type { Scenario } from '../../test/scenarios/scenario.ts'
+import { installScript } from '../world/install.ts'
 import { waitForReadyPaths } from '../world/paths.ts'
 import { until } from '../world/until.ts'
 import type { World } from '../world/world.ts'
-import { assertHandedOver, backendOf, disk, installScript } from './disk.ts'
+import { assertHandedOver, backendOf, disk } from './disk.ts'
 
 const MIB = 1 << 20
 

@@ -6,7 +6,8 @@ import type { World } from '../world/world.ts'
 
 const path = '/local/domain/0/name'
 
-async function speed({ host, xenstoreDevice, expectClean }: World): Promise<void> {
+async function speed(world: World): Promise<void> {
+  const { host, xenstoreDevice } = world
   await using native = createXenstore(host, { transport: 'native' })
   await using commands = createXenstore(host, { transport: 'commands' })
   const expected = await native.read(path)
@@ -18,7 +19,7 @@ async function speed({ host, xenstoreDevice, expectClean }: World): Promise<void
     const [atOnce] = await compareSpeed(device, { ...work, reads: 100, forks: 1 })
     if (atOnce !== undefined) console.log(`     by the device: ${formatSpeed(atOnce)}`)
   }
-  await expectClean()
+  await world.expectClean()
 }
 
 export const xenstoreSpeed: readonly Scenario<World>[] = [

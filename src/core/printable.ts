@@ -9,6 +9,6 @@ export function printable(text: string, maxChars: number = MAX_CHARS): string {
     .slice(0, 4 * maxChars)
     .replaceAll(/[\p{C}\p{Z}]+/gu, ' ')
     .trim()
-  const chars = [...line]
+  const chars = Array.from(line)
   return chars.length <= maxChars ? line : `${chars.slice(0, maxChars - 1).join('')}…`
 }

@@ -69,7 +69,7 @@ function nameOf(number: number): string | undefined {
 
 /** `a` is 0, `z` 25, `aa` 26. */
 function toIndex(letters: string): number {
-  return [...letters].reduce((index, letter) => 26 * (index + 1) + letter.charCodeAt(0) - 97, -1)
+  return Array.from(letters).reduce((index, letter) => 26 * (index + 1) + letter.charCodeAt(0) - 97, -1)
 }
 
 function toLetters(index: number): string {

@@ -20,7 +20,7 @@ const LAST_PAUSE_MS = 50
  * Each message is one write: what follows a whole message in the same write is lost (xenbus_file_write). And each waits
  * for the answer to the one before: the kernel sends a message from the buffer into which the next is written
  * (xenbus_dev_request_and_reply), so that one of two would be the other's double (seen, Linux 6.12: of 300 values written
- * at once 299 were there, without an error).
+ * at once not all were there, without an error).
  */
 export async function openXenstoreDevice(
   path: string,

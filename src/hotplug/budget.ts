@@ -9,6 +9,8 @@ export interface Budget {
   readonly undoMs: number
   /** When the script stops waiting, and reports. */
   readonly stopMs: number
+  /** For reporting, after `stopMs`. */
+  readonly reportMs: number
 }
 
 // LIBXL_HOTPLUG_TIMEOUT of libxl is 40 s, and was 10 s before Xen 4.6. A driver domain's `remove` has 10 s before dom0
@@ -17,6 +19,7 @@ const USUAL_MS = 32_000
 const SHORT_MS = 8000
 const LONG_SINCE = [4, 6, 0] as const
 const MIN_WORK_MS = 500
+const MIN_REPORT_MS = 500
 
 /** All the time the script should take, where the settings do not say. */
 export async function usualTimeout(files: Files, { isShort }: { readonly isShort: boolean }): Promise<number> {
@@ -26,7 +29,8 @@ export async function usualTimeout(files: Files, { isShort }: { readonly isShort
 
 /** Divides `timeoutMs`, of which `spentMs` are gone: a sixteenth is for the report, a quarter for undoing. */
 export function divide(timeoutMs: number, spentMs: number): Budget {
-  const stopMs = Math.max(MIN_WORK_MS, timeoutMs - timeoutMs / 16 - spentMs)
+  const reportMs = Math.max(MIN_REPORT_MS, timeoutMs / 16)
+  const stopMs = Math.max(MIN_WORK_MS, timeoutMs - reportMs - spentMs)
   const workMs = Math.max(MIN_WORK_MS, stopMs - timeoutMs / 4)
-  return { workMs, undoMs: Math.max(0, stopMs - workMs), stopMs }
+  return { workMs, undoMs: Math.max(0, stopMs - workMs), stopMs, reportMs }
 }

@@ -11,6 +11,7 @@ import { complete } from './complete.ts'
 import { describeEvent } from './event-line.ts'
 import { expire } from './expire.ts'
 import { failureLine } from './failure-line.ts'
+import { inTime } from './in-time.ts'
 import { remove } from './remove.ts'
 import { reportFailure } from './report.ts'
 import { SCRIPT_FOLDER } from './request.ts'
@@ -42,7 +43,9 @@ export interface ScriptPorts {
 }
 
 const ROLE_MS = 2000
-const REPORT_MS = 2000
+/** Two small files, beside the role. */
+const PREPARE_MS = 3000
+const MAX_REPORT_MS = 2000
 
 const WORK: Readonly<Record<Action, (call: Call) => Promise<void>>> = { add, remove, complete, expire }
 
@@ -83,15 +86,23 @@ async function runFor(action: Action, disk: Disk): Promise<0 | 1> {
   const { clock } = ports.host
   const beganMs = clock.now()
   const spentMs = (): number => disk.invocation.spentMs + (clock.now() - beganMs)
+  const { crash } = ports
+  let reportMs = MAX_REPORT_MS
   try {
-    const { settings, isDriverDomain, timeoutMs } = await prepare(action, disk, log)
+    const preparing = prepare(action, disk, log)
+    const { settings, isDriverDomain, timeoutMs } = await inTime(
+      { clock, crash, limitMs: PREPARE_MS, overdue: unprepared },
+      preparing
+    )
     const budget = divide(timeoutMs, spentMs())
+    reportMs = Math.min(MAX_REPORT_MS, budget.reportMs)
     const call = toCall(disk, { settings, isDriverDomain, budget, log })
-    await (isLater(action) ? WORK[action](call) : withinBudget(call, ports, WORK[action](call)))
+    const limitMs = isLater(action) ? undefined : budget.stopMs
+    await inTime({ clock, crash, limitMs, overdue: () => overdue(call) }, WORK[action](call))
     log(`done after ${Math.round(spentMs())} ms`)
     return 0
   } catch (error) {
-    await tell(action, disk, log, error)
+    await tell(action, disk, { log, error, reportMs })
     return 1
   }
 }
@@ -141,25 +152,13 @@ function toCall(
   return { ...rest, host, xenstore, backend, signal, scriptFolder, onEvent, startLater, failure }
 }
 
-/** Ends when `work` does, and in time whatever it waits for: the journal knows what is left then. */
-async function withinBudget(call: Call, { crash }: ScriptPorts, work: Promise<void>): Promise<void> {
-  const { host, budget } = call
-  const done = new AbortController()
-  const stop = host.clock.sleep(budget.stopMs, done.signal).then(
-    () => 'stop' as const,
-    () => 'done' as const
-  )
-  const broken = crash.then(error => {
-    throw error
-  })
-  try {
-    if ((await Promise.race([work, stop, broken])) === 'stop') throw overdue(call)
-  } finally {
-    done.abort()
-    work.catch(() => {}) // told already, or too late to matter
-  }
+function unprepared(): LunError<'TIMEOUT'> {
+  const awaited = 'the settings to be read'
+  const message = `timed out after ${PREPARE_MS} ms waiting for ${awaited}`
+  return new LunError('TIMEOUT', message, { awaited, timeoutMs: PREPARE_MS })
 }
 
+/** The journal knows what is left then. */
 function overdue({ budget, failure }: Call): LunError<'TIMEOUT'> {
   const timeoutMs = Math.round(budget.stopMs)
   const awaited = 'all of it to be taken back; "xen-lun reconcile" finds what is left'
@@ -171,14 +170,13 @@ function overdue({ budget, failure }: Call): LunError<'TIMEOUT'> {
 async function tell(
   action: Action,
   { backend, xenstore, ports }: Disk,
-  log: Call['log'],
-  error: unknown
+  { log, error, reportMs }: { readonly log: Call['log']; readonly error: unknown; readonly reportMs: number }
 ): Promise<void> {
   const { host, operationId, complain } = ports
   const line = failureLine(error, operationId)
   log(`failed: ${error instanceof Error ? error.message : String(error)}`)
   if (isLater(action)) return
-  const problem = await reportFailure({ xenstore, clock: host.clock }, backend.path, { error, line }, REPORT_MS)
+  const problem = await reportFailure({ xenstore, clock: host.clock }, backend.path, { error, line }, reportMs)
   if (problem === undefined) return
   log(`not reported: ${problem}`)
   complain(`block-xen-lun: ${line}`)

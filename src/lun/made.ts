@@ -15,7 +15,7 @@ import { type Leftovers, tearDown } from './teardown.ts'
 export interface Made {
   /** Puts back the former text of records that were there before. */
   readonly restores: (() => Promise<void>)[]
-  /** Node records created. */
+  /** Endpoints whose node records were to be created. */
   readonly records: string[]
   /** Endpoints logged in, or told to. */
   readonly logins: Endpoint[]
@@ -90,7 +90,11 @@ export async function takeBack(
     ['note what is left', async () => await settle(context, operation, made, torn.length === 0)],
   ])
   const left = await leaveTarget(context, operation, { removeMs: REMOVE_MS }).catch(failedTo('log out'))
-  return [...torn, ...restored, ...noted, ...left.failed]
+  const isKept = made.isHoldNew && left.failed.length > 0
+  const note = async (): Promise<void> => await context.journal.noteOwner(operation, operation.owner, 'attaching')
+  // What is noted of the target names nobody: without this its owner's release would find nothing.
+  const kept = isKept ? await collectFailures([['note what is left', note]]) : []
+  return [...torn, ...restored, ...noted, ...left.failed, ...kept]
 }
 
 async function tearDownWhatGoes(

@@ -5,10 +5,12 @@ import { chmod, mkdtemp, readFile, rm, stat, truncate, writeFile } from 'node:fs
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import { createNodeClock } from 'xen-lun'
 import { blockLauncher } from '../../src/cli/install/launcher.ts'
 import { until } from '../../src/flow/until.ts'
+
+vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 }) // real processes, on a machine that may be busy
 
 const run = promisify(execFile)
 const root = new URL('../../', import.meta.url).pathname
@@ -19,7 +21,7 @@ beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'xen-lun-'))
   await run(process.execPath, [join(root, 'scripts/bundle.mjs'), folder], { cwd: root })
   command = join(folder, 'xen-lun.cjs')
-}, 60_000)
+})
 
 afterAll(async () => await rm(folder, { recursive: true, force: true }))
 

@@ -177,6 +177,17 @@ test.each(['install-script', 'uninstall-script'])('%s that is ended by a signal 
   expect(tree()).toEqual(before)
 })
 
+test('whoever may not write is told to be root, and nothing is half done', async () => {
+  const { host, files } = createInstallHost()
+  const refused = Object.assign(new Error('EACCES: permission denied'), { code: 'EACCES' })
+  const replace: typeof files.replace = async () => await Promise.reject(refused)
+  const run = await cli({ ...host, files: { ...files, replace } }, ['install-script'])
+  expect(run).toMatchObject({
+    exitCode: 1,
+    stderr: `xen-lun: EACCES: ${refused.message}\nxen-lun: hint: run it as root\n`,
+  })
+})
+
 describe('the startup snapshot', () => {
   const BARE =
     'env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C /usr/bin/node --no-global-search-paths --snapshot-blob'

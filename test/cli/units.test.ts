@@ -3,10 +3,12 @@ import { existsSync } from 'node:fs'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
 import { LAYOUT } from '../../src/cli/install/layout.ts'
 import { logRotation } from '../../src/cli/install/rotation.ts'
 import { reconcileService, reconcileTimer } from '../../src/cli/install/units.ts'
+
+vi.setConfig({ testTimeout: 60_000 }) // real processes, on a machine that may be busy
 
 /** Sections of a unit, each a list of `Name=value`. */
 function parseUnit(text: string): Readonly<Record<string, readonly string[]>> {

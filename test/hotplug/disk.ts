@@ -6,6 +6,8 @@ import { runScript } from '../../src/hotplug/script.ts'
 export const target = 'iqn.2001-05.com.equallogic:0-8a0906-23fe93404-c82797962054a96d-examplehost'
 export const PORTALS = ['10.0.1.1:3260', '10.0.2.1:3260'] as const
 export const TARGET = `iqn=${target},portal=${PORTALS[0]},portal=${PORTALS[1]}`
+/** Of the volumes behind LUN 0 and LUN 3. */
+export const WWIDS = { v0: '360014058a0906aaaaaa0001000000000', v1: '360014058a0906aaaaaa0002000000000' } as const
 export const BACKEND = 'backend/vbd/1/51712'
 
 const uuidOf = (domid: number): string => `b2c3d4e5-0000-4000-8000-00000000000${domid}`

@@ -12,7 +12,7 @@ export interface InstallStep {
 /**
  * Does all of it. Nothing interrupts it, since half of an installation is worse than the moment it takes.
  *
- * @throws {@link LunError} `INSTALL_INCOMPLETE`
+ * @throws {@link LunError} `INSTALL_INCOMPLETE`; what the first step throws, since nothing has been done by then
  */
 export async function runSteps(steps: readonly InstallStep[]): Promise<void> {
   const done: string[] = []
@@ -21,8 +21,9 @@ export async function runSteps(steps: readonly InstallStep[]): Promise<void> {
       await step.run()
       done.push(step.name)
     } catch (cause) {
+      if (done.length === 0) throw cause
       const failed: FailedStep = { step: step.name, message: cause instanceof Error ? cause.message : String(cause) }
-      const message = `${step.name}: ${failed.message}; done by then: ${done.join(', ') || 'nothing'}`
+      const message = `${step.name}: ${failed.message}; done by then: ${done.join(', ')}`
       throw new LunError('INSTALL_INCOMPLETE', message, { done, failed }, { cause })
     }
   }
