@@ -15,6 +15,7 @@ import { countPaths, listPaths, type MapAnswer } from './list-paths.ts'
 import type { ListedAttachment, ListedMap, ListedOwner, Listing, ListOptions } from './listing.ts'
 import { isAtWork } from './locks.ts'
 import { type Told, tell } from './told.ts'
+import { uptimeMs } from './uptime.ts'
 
 /**
  * Lists every LUN that this library holds or that an iSCSI session has: whose it is, on which paths, and how it fares.
@@ -137,10 +138,12 @@ function listMap({ name, dm }: { readonly name: string; readonly dm: string }, t
 
 async function listOwners(files: Files, entry: LunEntry | undefined): Promise<readonly ListedOwner[]> {
   return await Promise.all(
-    Object.entries(entry?.owners ?? {}).map(async ([name, { state, process }]) => {
+    Object.entries(entry?.owners ?? {}).map(async ([name, { state, process, expiry }]) => {
       const id = parseProcessId(process)
       const isProcessAlive = id === undefined ? ('unknown' as const) : await isAlive(files, id)
-      return { name, state, pid: id === undefined ? undefined : Number(id.pid), isProcessAlive }
+      const expiresInMs =
+        expiry === undefined ? undefined : Math.max(0, Math.round(expiry.untilMs - (await uptimeMs(files))))
+      return { name, state, pid: id === undefined ? undefined : Number(id.pid), isProcessAlive, expiresInMs }
     })
   )
 }

@@ -35,6 +35,8 @@ export interface ListedOwner {
   /** The process that last changed the state, and whether it still runs, which one that has attached need not. */
   readonly pid: number | undefined
   readonly isProcessAlive: boolean | 'unknown'
+  /** How much longer it holds the LUN, 0 if its time is over; undefined for one that holds it until it lets go. */
+  readonly expiresInMs: number | undefined
 }
 
 /** A multipath map, with multipathd's words for its state. */

@@ -1,53 +1,107 @@
 import { describe, expect, test } from 'vitest'
-import { listAttachments } from 'xen-lun'
+import { attachLun, createXenstore, listAttachments } from 'xen-lun'
+import type { SimulatedDom0 } from 'xen-lun/testing'
 import { Interrupted } from '../../src/cli/io.ts'
-import { attach, backendPath, createDom0, killAt, startGuest, target } from '../lun/helpers.ts'
+import { attach, backendPath, createDom0, guest, killAt, startGuest, target } from '../lun/helpers.ts'
+import { warm } from '../lun/holds.ts'
 import { cli, json } from './helpers.ts'
 
 const wwid = '360014058a0906aaaaaa0001000000000'
 
 describe('status', () => {
+  /** Cells of the only row, by column. */
+  async function row({ host }: Pick<SimulatedDom0, 'host'>): Promise<Readonly<Record<string, string>>> {
+    const { stdout } = await cli(host, ['status'])
+    const [head = '', line = ''] = stdout.split('\n')
+    const starts = [...head.matchAll(/[A-Z]+/g)]
+    return Object.fromEntries(
+      starts.map((match, n) => [match[0], line.slice(match.index, starts[n + 1]?.index).trim()] as const)
+    )
+  }
+
   test('says that nothing is attached', async () => {
     const { host } = createDom0()
     expect(await cli(host, ['status'])).toEqual({ exitCode: 0, stdout: 'nothing is attached\n', stderr: '' })
     expect(await json(host, ['status'])).toEqual({ attachments: [], unknown: {} })
   })
 
-  test('lists what is attached, its paths, guests and owners', async () => {
+  test('lists what is attached, its paths and its owners, and in JSON all of it', async () => {
     const dom0 = createDom0()
     await attach(dom0, 0, dom0, 'backup')
     await startGuest(dom0)
     await attach(dom0, 1)
-    await dom0.san.cutPortal('10.0.2.1:3260')
-    await dom0.host.clock.sleep(30_000)
+    const second = wwid.replace('0001', '0002')
     expect(await cli(dom0.host, ['status'])).toEqual({
       exitCode: 0,
-      stdout: `TARGET                       LUN  DEVICE                                         PATHS  GUESTS      OWNERS
-${target}  0    /dev/mapper/${wwid}  1/2    guest:xvda  backup, ${backendPath}
-${target}  1    /dev/mapper/360014058a0906aaaaaa0002000000000  1/2    -           default
+      stdout: `TARGET                       LUN  WWID                               DEVICE                                         PATHS  STATE  OWNERS
+${target}  0    ${wwid}  /dev/mapper/${wwid}  2/2    ok     backup, guest xvda
+${target}  1    ${second}  /dev/mapper/${second}  2/2    ok     default
 `,
       stderr: '',
     })
-    expect(await json(dom0.host, ['status'])).toEqual(JSON.parse(JSON.stringify(await listAttachments(dom0))))
+    const listing: unknown = JSON.parse(JSON.stringify(await listAttachments(dom0)))
+    expect(await json(dom0.host, ['status'])).toEqual(listing)
   })
 
-  test('says what nobody could tell', async () => {
+  test('tells how a LUN fares', async () => {
+    const dom0 = createDom0()
+    await attach(dom0)
+    await dom0.san.cutPortal('10.0.2.1:3260')
+    await dom0.host.clock.sleep(60_000)
+    expect(await row(dom0)).toMatchObject({ PATHS: '1/2', STATE: 'degraded' })
+    await dom0.san.cutPortal('10.0.1.1:3260')
+    await dom0.host.clock.sleep(60_000)
+    expect(await row(dom0)).toMatchObject({ PATHS: '0/2', STATE: 'no paths' })
+  })
+
+  test('shows as ? what cannot be found out, and says why', async () => {
     const dom0 = createDom0()
     await startGuest(dom0)
     await dom0.daemons.multipathd.stop()
     await dom0.daemons.xenstored.stop()
+    expect(await row(dom0)).toMatchObject({ PATHS: '?/2', STATE: '?', OWNERS: 'domain 1 ? xvda' })
     const { exitCode, stdout } = await cli(dom0.host, ['status'])
     expect(exitCode).toBe(0)
-    expect(stdout).toMatch(/ +0\/2, 2 unknown +domain 1:xvda +backend\/vbd\/1\/51712$/m)
-    expect(stdout).toMatch(/^guests are unknown: .*\nmultipathd's side of the paths is unknown: .*\n$/m)
+    expect(stdout).toMatch(/^guests are unknown: \S.*\nmaps and paths are unknown: \S.*\n$/m)
   })
 
-  test('names an owner that is not done', async () => {
+  test('names a disk without a map', async () => {
+    const dom0 = createDom0({ faults: { stopped: ['multipathd'] } })
+    await attachLun({ target, portals: dom0.san.portals.slice(0, 1), multipath: 'never' }, dom0)
+    expect(await row(dom0)).toMatchObject({ DEVICE: '/dev/sda', PATHS: '1/1', STATE: 'ok' })
+  })
+
+  test('names an owner that is not done, and of another boot one LUN that is stale', async () => {
     const dom0 = createDom0()
     await killAt(dom0, /^iscsiadm .*--login/, async ({ host }) => {
       await attach(dom0, 1, { ...dom0, host })
     })
-    expect((await cli(dom0.host, ['status'])).stdout).toMatch(/^\S+ +1 +- +\S+ +- +default \(attaching\)$/m)
+    expect(await row(dom0)).toMatchObject({ LUN: '1', WWID: '-', DEVICE: '-', OWNERS: 'default (attaching)' })
+    await dom0.host.files.replace(`/run/xen-lun/luns/${target},1.json`, '{ "bootId": "another", "owners": {} }', 0o600)
+    expect(await row(dom0)).toMatchObject({ STATE: 'stale', OWNERS: '-' })
+  })
+
+  test('says how long a LUN is kept ready', async () => {
+    const dom0 = createDom0()
+    await warm(dom0, 'migration')
+    await dom0.host.clock.sleep(10_000)
+    expect((await row(dom0))['OWNERS']).toMatch(/^migration \((?:49|50) s left\)$/)
+    await dom0.host.clock.sleep(60_000)
+    expect((await row(dom0))['OWNERS']).toBe('migration (expired)')
+  })
+
+  test('tells the problems of guests, those that are gone, and those served by other means', async () => {
+    const dom0 = createDom0()
+    const { lun } = await startGuest(dom0)
+    const xenstore = createXenstore(dom0.host)
+    await xenstore.write({ [`${backendPath}/hotplug-status`]: 'error', [`${backendPath}/hotplug-error`]: 'it broke' })
+    expect((await cli(dom0.host, ['status'])).stdout).toContain(`\nproblem  LUN 0 of ${target}: guest xvda: it broke\n`)
+    await xenstore.rm(`${backendPath}/hotplug-error`)
+    expect((await cli(dom0.host, ['status'])).stdout).toContain(': guest xvda: hotplug-status is error\n')
+    dom0.xen.addDomain({ domid: 2, name: 'other', uuid: guest.uuid.replace(/1$/, '2') })
+    dom0.xen.addBackend({ domid: 2, devid: 51728, device: lun.device }).connect()
+    dom0.xen.removeDomain(1)
+    expect((await row(dom0))['OWNERS']).toBe('domain 1 xvda (gone), other xvdb (not by xen-lun)')
   })
 })
 

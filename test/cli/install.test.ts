@@ -238,13 +238,12 @@ describe('the startup snapshot', () => {
     const place = createInstallHost()
     await cli(place.host, ['install-script'])
     place.files.contents.set('/src/block-xen-lun.cjs', '#!/usr/bin/env node\n// xen-lun bundle\nnewer()\n')
-    const { replace } = place.files
     const seen: boolean[] = []
     const files = {
       ...place.files,
-      replace: async (...args: Parameters<typeof replace>) => {
+      replace: async (...args: Parameters<typeof place.files.replace>) => {
         seen.push(place.files.contents.has(SNAPSHOT))
-        await replace(...args)
+        await place.files.replace(...args)
       },
     }
     await cli({ ...place.host, files }, ['install-script'])

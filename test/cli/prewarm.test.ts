@@ -174,11 +174,11 @@ describe('release-expired', () => {
   test('goes on while what is over is in use', async () => {
     const dom0 = createDom0()
     const { stdout } = await warm(dom0)
-    const { close } = dom0.openDevice(stdout.split(' ')[0] ?? '')
+    const holder = dom0.openDevice(stdout.split(' ')[0] ?? '')
     const waiting = cli(dom0.host, WAIT)
     await dom0.host.clock.sleep(90_000)
     expect((await cli(dom0.startUser().host, ['release-expired'])).exitCode).toBe(1)
-    close()
+    holder.close()
     expect((await waiting).exitCode).toBe(0)
     expect(dom0.leftovers()).toEqual([])
   })

@@ -57,7 +57,7 @@ test('the disk of a guest, with all there is to know', async () => {
       device: lun.device,
       sizeBytes: 64 << 20,
       map: { name: lun.wwid, dm: 'dm-0', state: 'active', queuesIfNoPath: false },
-      owners: [{ name: backendPath, state: 'attached', pid: 1000, isProcessAlive: true }],
+      owners: [{ name: backendPath, state: 'attached', pid: 1000, isProcessAlive: true, expiresInMs: undefined }],
       guests: [
         {
           backend: backendPath,

@@ -1,46 +1,76 @@
 import { listAttachments } from '../../lun/list.ts'
 import type { ListedGuest } from '../../lun/list-guests.ts'
-import type { PathCount } from '../../lun/list-paths.ts'
-import type { ListedAttachment, Listing } from '../../lun/listing.ts'
+import type { ListedAttachment, ListedOwner, Listing } from '../../lun/listing.ts'
 import type { Io } from '../io.ts'
 import { type Report, table } from '../report.ts'
 
-const HEAD = ['TARGET', 'LUN', 'DEVICE', 'PATHS', 'GUESTS', 'OWNERS'] as const
-const NONE = '-'
+const HEAD = ['TARGET', 'LUN', 'WWID', 'DEVICE', 'PATHS', 'STATE', 'OWNERS'] as const
+const SECOND_MS = 1000
 
-/** Lists what is attached, and what could not be found out. */
+/** Lists what is attached. */
 export async function reportStatus({ host, signal }: Io): Promise<Report> {
   const listing = await listAttachments({ host, signal })
   return { json: listing, lines: describe(listing), exitCode: 0 }
 }
 
 function describe({ attachments, unknown }: Listing): readonly string[] {
-  if (attachments.length === 0) return ['nothing is attached']
-  const { xenstore, multipathd } = unknown
   return [
-    ...table([HEAD, ...attachments.map(toRow)]),
-    ...(xenstore === undefined ? [] : [`guests are unknown: ${xenstore}`]),
-    ...(multipathd === undefined ? [] : [`multipathd's side of the paths is unknown: ${multipathd}`]),
+    ...(attachments.length === 0 ? ['nothing is attached'] : table([HEAD, ...attachments.map(toRow)])),
+    ...attachments.flatMap(describeProblems),
+    ...(unknown.xenstore === undefined ? [] : [`guests are unknown: ${unknown.xenstore}`]),
+    ...(unknown.multipathd === undefined ? [] : [`maps and paths are unknown: ${unknown.multipathd}`]),
   ]
 }
 
-function toRow({ target, lun, device, pathCount, guests, owners, isStale }: ListedAttachment): readonly string[] {
-  const names = owners.map(({ name, state }) => (state === 'attached' ? name : `${name} (${state})`))
-  return [
-    target,
-    String(lun),
-    device ?? NONE,
-    describePaths(pathCount),
-    guests.map(describeGuest).join(', ') || NONE,
-    isStale ? 'of an earlier boot' : names.join(', ') || NONE,
+function toRow(lun: ListedAttachment): readonly string[] {
+  const { up, down, unknown } = lun.pathCount
+  const paths = `${unknown > 0 ? '?' : up}/${up + down + unknown}`
+  return [lun.target, String(lun.lun), lun.wwid ?? '-', lun.device ?? '-', paths, stateOf(lun), ownersOf(lun)]
+}
+
+/** The gravest thing there is to say. */
+function stateOf({ isStale, isBusy, map, pathCount: { up, down, unknown } }: ListedAttachment): string {
+  if (isStale) return 'stale'
+  if (isBusy) return 'busy'
+  if (map !== undefined && map.state !== 'active') return map.state === 'unknown' ? '?' : map.state
+  if (unknown > 0) return '?'
+  if (up === 0) return 'no paths'
+  return down > 0 ? 'degraded' : 'ok'
+}
+
+function ownersOf({ owners, guests }: ListedAttachment): string {
+  const others = guests.filter(({ isOwner }) => !isOwner).map(guest => `${nameOf(guest)} (not by xen-lun)`)
+  const names = owners.map(owner => {
+    const guest = guests.find(({ backend }) => backend === owner.name)
+    return `${guest === undefined ? owner.name : nameOf(guest)}${remarks(owner)}`
+  })
+  return [...names, ...others].join(', ') || '-'
+}
+
+/** `guest1 xvda` */
+function nameOf({ domain, domid, vdev }: ListedGuest): string {
+  if (domain === 'unknown') return `domain ${domid} ? ${vdev}`
+  if (domain === undefined) return `domain ${domid} ${vdev} (gone)`
+  return `${domain.name ?? `domain ${domid}`} ${vdev}`
+}
+
+function remarks({ state, expiresInMs }: ListedOwner): string {
+  const seconds = expiresInMs === undefined ? undefined : Math.ceil(expiresInMs / SECOND_MS)
+  const words = [
+    ...(state === 'attached' ? [] : [state]),
+    ...(seconds === undefined ? [] : [seconds === 0 ? 'expired' : `${seconds} s left`]),
   ]
+  return words.length === 0 ? '' : ` (${words.join(', ')})`
 }
 
-function describePaths({ up, down, unknown }: PathCount): string {
-  const all = up + down + unknown
-  return unknown === 0 ? `${up}/${all}` : `${up}/${all}, ${unknown} unknown`
-}
-
-function describeGuest({ domid, vdev, domain }: ListedGuest): string {
-  return `${typeof domain === 'object' ? domain.name : `domain ${domid}`}:${vdev}`
+/** What hotplug scripts left for the toolstack. */
+function describeProblems({ target, lun, guests }: ListedAttachment): readonly string[] {
+  return guests.flatMap(guest => {
+    const { status } = guest
+    if (typeof status !== 'object') return []
+    const { hotplugError, hotplugStatus } = status
+    const isFailed = hotplugStatus === 'error' || hotplugStatus === 'busy'
+    const problem = hotplugError ?? (isFailed ? `hotplug-status is ${hotplugStatus}` : undefined)
+    return problem === undefined ? [] : [`problem  LUN ${lun} of ${target}: ${nameOf(guest)}: ${problem}`]
+  })
 }
