@@ -11,8 +11,8 @@ test.each<[LunEvent, string | undefined]>([
   [{ ...context, type: 'end', step: 'login' }, undefined],
   [{ ...context, type: 'path', path: { ...path, state: 'pending' } }, 'path 10.0.1.1:3260 default pending at 12 ms'],
   [
-    { ...context, type: 'path', path: { ...path, state: 'down', error } },
-    'path 10.0.1.1:3260 default down at 12 ms: no LUN 0',
+    { ...context, type: 'path', path: { ...path, state: 'failed', error } },
+    'path 10.0.1.1:3260 default failed at 12 ms: no LUN 0',
   ],
   [{ ...context, type: 'warning', message: 'one plain path only' }, 'warning: one plain path only'],
   [{ ...context, type: 'failed', message: 'no LUN 0' }, 'taking back, because: no LUN 0'],

@@ -46,6 +46,7 @@ const SETTLE_MS = 120_000
 /** Removes the disk as the toolstack does, in a process of its own, and looks what is left. */
 export async function judgeRemoval({ dom0, backend }: DiskWorld): Promise<Complaints> {
   backend.disconnect()
+  await dom0.host.files.remove('/etc/xen-lun.json')
   const { exitCode, log } = await run(dom0, 'remove', { host: dom0.startUser().host })
   // What was begun in open-iscsi before may still come to its end.
   await dom0.host.clock.sleep(SETTLE_MS)
