@@ -27,7 +27,11 @@ async function twentyDisks(world: World): Promise<void> {
   await presentLuns(world, ...luns)
   const disks = luns.map(lun => disk(world, `xvd${letters[lun]}`, lun))
   const since = readText(scriptLog).length
-  await guest.create({ name: 'g1', disks })
+  const startedMs = performance.now()
+  await guest.create({ name: 'g1', disks }).finally(() => {
+    console.error(`LAB: create ${Math.round(performance.now() - startedMs)} ms`)
+    console.error(readText(scriptLog).slice(since))
+  })
   const times = addTimes(since)
   assert.equal(times.length, count)
   const { sessions, maps } = await world.snapshot()

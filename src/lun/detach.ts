@@ -8,7 +8,7 @@ import { type FoundLun, findLun } from './find-lun.ts'
 import { createForce, type Force } from './force.ts'
 import { assertUnused, describeBusy, findFinalUser } from './in-use.ts'
 import type { Owner, OwnerState } from './journal-entries.ts'
-import { type Leaving, leaveTarget } from './leave.ts'
+import { leaveAfterOthers, leaveTarget } from './leave.ts'
 import { linger } from './linger.ts'
 import { type LunOptions, OPERATION_TIMEOUT_MS, type Operation, runOnLun } from './operation.ts'
 import { checkAddress, type LunAddress } from './request.ts'
@@ -125,20 +125,15 @@ async function detachFound(
   { busyMs = BUSY_MS, force = false, timeoutMs = OPERATION_TIMEOUT_MS }: DetachHow
 ): Promise<Detachment> {
   const { target, lun } = operation
-  const { leftovers, wwid, adopted, held } = found
+  const { leftovers, wwid, adopted } = found
   const forced = createForce(context, operation, found, force)
   const failed = isNothing(leftovers) ? [] : await takeAway(context, operation, found, forced, { busyMs, timeoutMs })
   if (failed.length > 0) throw incomplete(operation, failed)
+  const left = await leaveTarget(context, operation, { removeMs: timeoutMs, adopted, leaving: operation })
+  if (left.failed.length > 0) throw incomplete(operation, left.failed)
   await context.journal.forgetLun(operation)
-  let left: Leaving
-  try {
-    left = await leaveTarget(context, operation, { removeMs: timeoutMs, adopted })
-    if (left.failed.length > 0) throw incomplete(operation, left.failed)
-  } catch (error) {
-    // What is noted of the target names nobody: without this the release of its owner would find nothing to go on with.
-    if (held !== undefined) await context.journal.noteOwner(operation, operation.owner, 'detaching', held.expiry)
-    throw error
-  }
+  const late = await leaveAfterOthers(context, operation, timeoutMs)
+  if (late.length > 0) throw incomplete(operation, late)
   const outcome = isNothing(leftovers) && !left.isChanged ? 'already-detached' : 'detached'
   return { outcome, target, lun, wwid, owners: [], writes: forced.isLost() ? 'lost' : 'written' }
 }

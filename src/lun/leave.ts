@@ -5,6 +5,7 @@ import { until } from '../flow/until.ts'
 import type { IscsiSession } from '../iscsi/session.ts'
 import type { Context } from './context.ts'
 import { finishJobs, jobName, jobsFor, sessionKey } from './jobs.ts'
+import type { LunPlace } from './journal.ts'
 import { withTarget } from './locks.ts'
 import type { Operation } from './operation.ts'
 import { endpointKey } from './request.ts'
@@ -22,6 +23,11 @@ export interface LeaveOptions {
   readonly removeMs: number
   /** Sessions to end though this library did not log them in. */
   readonly adopted?: readonly number[]
+  /**
+   * A LUN that counts no more, though it is noted still: until its target is left, so that whoever releases its owner
+   * after a failure or a crash finds it.
+   */
+  readonly leaving?: LunPlace
 }
 
 type Place = Pick<Operation, 'target' | 'signal' | 'step' | 'timeoutMs'>
@@ -43,12 +49,22 @@ export async function leaveTarget(context: Context, place: Place, options: Leave
 
 async function isAnythingLeft(context: Context, target: Iqn, options: LeaveOptions): Promise<boolean> {
   if ((await idleSessions(context, target, options)).length > 0) return true
-  return (await context.journal.hasTarget(target)) && !(await isHeld(context, target))
+  return (await context.journal.hasTarget(target)) && !(await isHeld(context, target, options))
 }
 
-/** Somebody has a LUN of the target, or is about to. */
-async function isHeld({ journal }: Context, target: Iqn): Promise<boolean> {
-  return (await journal.luns()).some(lun => lun.target === target && !lun.isStale)
+/**
+ * Leaves a target once more, now that the LUN is noted no longer: two who left it at the same time saw each other's LUN,
+ * and neither did what is for the last one to do.
+ *
+ * @throws {@link LunError} what {@link leaveTarget} throws
+ */
+export async function leaveAfterOthers(context: Context, place: Place, removeMs: number): Promise<readonly FailedStep[]> {
+  return (await leaveTarget(context, place, { removeMs })).failed
+}
+
+/** Somebody has another LUN of the target, or is about to. */
+async function isHeld({ journal }: Context, target: Iqn, { leaving }: LeaveOptions): Promise<boolean> {
+  return (await journal.luns()).some(({ target: held, lun, isStale }) => held === target && !isStale && lun !== leaving?.lun)
 }
 
 async function idleSessions(
@@ -67,7 +83,7 @@ async function idleSessions(
 async function leaveLocked(context: Context, place: Place, options: LeaveOptions): Promise<Leaving> {
   const { iscsiadm, journal } = context
   const { target, signal } = place
-  if (!(await isHeld(context, target))) await finishJobs(context, target, { withLogins: true, signal })
+  if (!(await isHeld(context, target, options))) await finishJobs(context, target, { withLogins: true, signal })
   const idle = await idleSessions(context, target, options)
   const failed = await collectFailures([['logout', async () => await logOut(context, place, idle, options)]])
   if ((await iscsiadm.sessions({ target })).length > 0) return { isChanged: idle.length > 0, failed }

@@ -5,7 +5,7 @@ import type { Context } from './context.ts'
 import { describeLun, findDevices } from './find-lun.ts'
 import { createForce } from './force.ts'
 import { jobName } from './jobs.ts'
-import { leaveTarget } from './leave.ts'
+import { leaveAfterOthers, leaveTarget } from './leave.ts'
 import { withTarget } from './locks.ts'
 import type { Operation } from './operation.ts'
 import { type Endpoint, endpointKey } from './request.ts'
@@ -85,16 +85,9 @@ export async function takeBack(
   }
   const torn = await tearDownWhatGoes(context, operation, leftovers, onBusy)
   const restored = await collectFailures(made.restores.map(restore => ['restore a node record', restore] as const))
-  const noted = await collectFailures([
-    // What could not be taken back stays its owner's, so that reconciling can.
-    ['note what is left', async () => await settle(context, operation, made, torn.length === 0)],
-  ])
-  const left = await leaveTarget(context, operation, { removeMs: REMOVE_MS }).catch(failedTo('log out'))
-  const isKept = made.isHoldNew && left.failed.length > 0
-  const note = async (): Promise<void> => await context.journal.noteOwner(operation, operation.owner, 'attaching')
-  // What is noted of the target names nobody: without this its owner's release would find nothing.
-  const kept = isKept ? await collectFailures([['note what is left', note]]) : []
-  return [...torn, ...restored, ...noted, ...left.failed, ...kept]
+  const noted = await collectFailures([['note what is left', async () => await settle(context, operation, made)]])
+  const left = await leave(context, operation, made, torn.length === 0).catch(error => failedTo('log out')(error).failed)
+  return [...torn, ...restored, ...noted, ...left]
 }
 
 async function tearDownWhatGoes(
@@ -111,19 +104,33 @@ function failedTo(step: string): (error: unknown) => { readonly failed: readonly
   return error => ({ failed: [{ step, message: error instanceof Error ? error.message : String(error) }] })
 }
 
-async function settle(
-  context: Context,
-  operation: Operation,
-  { isHoldNew, logins }: Made,
-  isGone: boolean
-): Promise<void> {
+/** What could not be taken back stays its owner's, so that releasing the owner, or reconciling, can. */
+async function settle(context: Context, operation: Operation, { isHoldNew, logins }: Made): Promise<void> {
   const { journal, host } = context
-  if (isHoldNew && isGone) await journal.dropOwners(operation, [operation.owner])
-  else if (isHoldNew) await journal.noteOwner(operation, operation.owner, 'attaching')
+  if (isHoldNew) await journal.noteOwner(operation, operation.owner, 'attaching')
   if (logins.length === 0) return
   // Their commands have ended, so nobody has to wait for them any more.
   const jobs = logins.map(endpoint => jobName('login', endpointKey(endpoint)))
   await withTarget(host, operation.target, operation, async () => {
     await journal.strikeTarget(operation.target, { jobs })
   })
+}
+
+async function leave(
+  context: Context,
+  operation: Operation,
+  { isHoldNew }: Made,
+  isGone: boolean
+): Promise<readonly FailedStep[]> {
+  const { journal } = context
+  const { owner } = operation
+  const others = Object.keys((await journal.lun(operation))?.owners ?? {}).filter(name => name !== owner)
+  const isLast = isHoldNew && isGone && others.length === 0
+  const { failed } = await leaveTarget(context, operation, {
+    removeMs: REMOVE_MS,
+    ...(isLast && { leaving: operation }),
+  })
+  if (!isHoldNew || !isGone || failed.length > 0) return failed
+  await journal.dropOwners(operation, [owner])
+  return await leaveAfterOthers(context, operation, REMOVE_MS)
 }

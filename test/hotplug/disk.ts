@@ -18,15 +18,20 @@ export interface DiskWorld {
   readonly backend: XenBackend
 }
 
+/** Its SAN: LUN 0 is v0, LUN 3 is v1. */
+export const diskOptions: SimulationOptions = {
+  volumes: [
+    { name: 'v0', sizeMiB: 64 },
+    { name: 'v1', sizeMiB: 64 },
+  ],
+  targets: [{ iqn: target, luns: { 0: 'v0', 3: 'v1' } }],
+}
+
 export function createDiskWorld(params = TARGET, options: SimulationOptions = {}): DiskWorld {
-  const dom0 = createSimulatedDom0({
-    volumes: [
-      { name: 'v0', sizeMiB: 64 },
-      { name: 'v1', sizeMiB: 64 },
-    ],
-    targets: [{ iqn: target, luns: { 0: 'v0', 3: 'v1' } }],
-    ...options,
-  })
+  return plantDisk(createSimulatedDom0({ ...diskOptions, ...options }), params)
+}
+
+export function plantDisk(dom0: SimulatedDom0, params = TARGET): DiskWorld {
   for (const domid of [1, 2]) dom0.xen.addDomain({ domid, name: `guest${domid}`, uuid: uuidOf(domid) })
   return { dom0, backend: dom0.xen.addBackend({ domid: 1, devid: 51712, params }) }
 }

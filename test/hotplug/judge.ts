@@ -4,16 +4,16 @@ import { type DiskWorld, keysOf, leftovers, type Run, run } from './disk.ts'
 /** What a run broke of its contract; nothing, if all is well. */
 export type Complaints = readonly string[]
 
-/** What `add` promises, whatever happened to it. `wwid` is the volume it may have given to blkback. */
-export async function judgeAdd(dom0: SimulatedDom0, run: Run, wwid: string): Promise<Complaints> {
+/** What `add` promises, whatever happened to it. `wwids` are volumes it may have given to blkback. */
+export async function judgeAdd(dom0: SimulatedDom0, run: Run, wwids: readonly string[]): Promise<Complaints> {
   const keys = await keysOf(dom0)
-  return run.exitCode === 0 ? await judgeConnected(dom0, keys, wwid) : judgeFailed(keys, run)
+  return run.exitCode === 0 ? await judgeConnected(dom0, keys, wwids) : judgeFailed(keys, run)
 }
 
 async function judgeConnected(
   { host, state }: SimulatedDom0,
   keys: Readonly<Record<string, string>>,
-  wwid: string
+  wwids: readonly string[]
 ): Promise<Complaints> {
   const path = keys['physical-device-path'] ?? ''
   const stat = await host.files.stat(path)
@@ -24,7 +24,7 @@ async function judgeConnected(
   return [
     ...(stat?.kind === 'block' ? [] : [`exit 0, and ${JSON.stringify(path)} is no block device`]),
     ...(keys['physical-device'] === number ? [] : [`exit 0, and physical-device is ${keys['physical-device']}`]),
-    ...((map?.uuid.replace('mpath-', '') ?? disk?.wwid) === wwid ? [] : ['exit 0, and it is not the volume']),
+    ...(wwids.includes(map?.uuid.replace('mpath-', '') ?? disk?.wwid ?? '') ? [] : ['exit 0, and it is not the volume']),
     ...(keys['hotplug-status'] === 'connected' ? [] : [`exit 0, and hotplug-status is ${keys['hotplug-status']}`]),
     ...(keys['hotplug-error'] === undefined ? [] : ['exit 0, and there is a hotplug-error']),
   ]
@@ -46,6 +46,7 @@ const SETTLE_MS = 120_000
 /** Removes the disk as the toolstack does, in a process of its own, and looks what is left. */
 export async function judgeRemoval({ dom0, backend }: DiskWorld): Promise<Complaints> {
   backend.disconnect()
+  await dom0.host.files.remove('/etc/xen-lun.json')
   const { exitCode, log } = await run(dom0, 'remove', { host: dom0.startUser().host })
   // What was begun in open-iscsi before may still come to its end.
   await dom0.host.clock.sleep(SETTLE_MS)
