@@ -55,7 +55,7 @@ function assertReason({ exitCode, text, tookMs }: XlRun, reason: RegExp): void {
 async function scriptBudget(world: World): Promise<void> {
   await installScript()
   await presentLuns(world, 0)
-  const disk = await createOwnDisk(world)
+  await using disk = await createOwnDisk(world)
   for (const [name, { reason, during }] of Object.entries(faults)) {
     console.error(`LAB: script-budget: ${name}`)
     await using fault = await during(world)

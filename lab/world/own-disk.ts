@@ -17,7 +17,7 @@ export interface XlRun {
  * A disk that dom0 serves to itself, as it does for pygrub: xl, libxl, blkback and blkfront do all they do for a guest, and
  * no guest has to boot.
  */
-export interface OwnDisk {
+export interface OwnDisk extends AsyncDisposable {
   readonly backend: string
   /** `xl block-attach`, whatever comes of it. */
   attach(disk: string): Promise<XlRun>
@@ -51,6 +51,10 @@ export const createOwnDisk = async ({ host }: { readonly host: Host }): Promise<
       const done = await xl('block-detach', '0', vdev)
       if (done.exitCode === 0) await until('the end of the backend', async () => !(await xenstore.exists(backend)))
       return done
+    },
+    // What a scenario that failed has left: the next one could not attach anything.
+    [Symbol.asyncDispose]: async () => {
+      if (await xenstore.exists(backend)) await tryRun('xl', ['block-detach', '--force', '0', vdev])
     },
     key: name => xenstore.tryRead(`${backend}/${name}`),
     device: async () => {
