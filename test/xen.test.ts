@@ -26,7 +26,9 @@ async function scenarioNames(): Promise<ReadonlySet<string>> {
     folders.map(async folder => (await readdir(new URL(folder, root))).map(name => `${folder}${name}`))
   )
   const sources = await Promise.all(files.flat().map(text))
-  const inLab = sources.flatMap(source => [...source.matchAll(/\bname: '([^']+)',\s+about:/g)].map(([, name = '']) => name))
+  const inLab = sources.flatMap(source =>
+    [...source.matchAll(/\bname: '([^']+)',\s+about:/g)].map(([, name = '']) => name)
+  )
   return new Set([...scenarios.map(({ name }) => name), ...inLab])
 }
 

@@ -58,13 +58,19 @@ async function isAnythingLeft(context: Context, target: Iqn, options: LeaveOptio
  *
  * @throws {@link LunError} what {@link leaveTarget} throws
  */
-export async function leaveAfterOthers(context: Context, place: Place, removeMs: number): Promise<readonly FailedStep[]> {
+export async function leaveAfterOthers(
+  context: Context,
+  place: Place,
+  removeMs: number
+): Promise<readonly FailedStep[]> {
   return (await leaveTarget(context, place, { removeMs })).failed
 }
 
 /** Somebody has another LUN of the target, or is about to. */
 async function isHeld({ journal }: Context, target: Iqn, { leaving }: LeaveOptions): Promise<boolean> {
-  return (await journal.luns()).some(({ target: held, lun, isStale }) => held === target && !isStale && lun !== leaving?.lun)
+  return (await journal.luns()).some(
+    ({ target: held, lun, isStale }) => held === target && !isStale && lun !== leaving?.lun
+  )
 }
 
 async function idleSessions(

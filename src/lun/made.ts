@@ -86,7 +86,9 @@ export async function takeBack(
   const torn = await tearDownWhatGoes(context, operation, leftovers, onBusy)
   const restored = await collectFailures(made.restores.map(restore => ['restore a node record', restore] as const))
   const noted = await collectFailures([['note what is left', async () => await settle(context, operation, made)]])
-  const left = await leave(context, operation, made, torn.length === 0).catch(error => failedTo('log out')(error).failed)
+  const left = await leave(context, operation, made, torn.length === 0).catch(
+    error => failedTo('log out')(error).failed
+  )
   return [...torn, ...restored, ...noted, ...left]
 }
 

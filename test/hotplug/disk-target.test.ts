@@ -15,7 +15,10 @@ test.each([
   [`iqn=${IQN},portal=10.0.1.1`, { portals: ['10.0.1.1'], multipath: 'preferred' }],
   [`iqn=${IQN},portal=10.0.1.1:3260,multipath=y`, { portals: ['10.0.1.1:3260'], multipath: 'required' }],
   [`portal=10.0.1.1,iqn=${IQN},multipath=n`, { portals: ['10.0.1.1'], multipath: 'never' }],
-  [`iqn=${IQN},portal=10.0.1.1,portal=[fd00::1]:3261`, { portals: ['10.0.1.1', '[fd00::1]:3261'], multipath: 'required' }],
+  [
+    `iqn=${IQN},portal=10.0.1.1,portal=[fd00::1]:3261`,
+    { portals: ['10.0.1.1', '[fd00::1]:3261'], multipath: 'required' },
+  ],
   [`iqn=${IQN},portal=10.0.1.1,iface=eth1,iface=eth2`, { portals: ['10.0.1.1'], ifaces: ['eth1', 'eth2'] }],
   [`iqn=${IQN},lun=300,wwid=${WWID}`, { lun: 300, expected: { wwid: WWID }, multipath: 'required' }],
 ])('%s', (params, expected) => {

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { type LunEvent, LunError } from 'xen-lun'
+import { LunError, type LunEvent } from 'xen-lun'
 import { describeEvent } from '../../src/hotplug/event-line.ts'
 
 const context = { operation: 'attach', target: 'iqn.2001-05.com.example:vm1', lun: 0, elapsedMs: 12 } as const

@@ -48,7 +48,8 @@ export function createFaultyHost(host: Host, at: number, blow: Blow, terminate: 
     get:
       (target, name: keyof Host['files']) =>
       async (...args: readonly unknown[]): Promise<unknown> => {
-        const refusal = (): Error => Object.assign(new Error(`EIO: i/o error, ${name} '${String(args[0])}'`), { code: 'EIO' })
+        const refusal = (): Error =>
+          Object.assign(new Error(`EIO: i/o error, ${name} '${String(args[0])}'`), { code: 'EIO' })
         const call = target[name] as (...given: readonly unknown[]) => Promise<unknown>
         return await through(`${name} ${String(args[0])}`, refusal, async () => await call(...args))
       },
@@ -73,7 +74,13 @@ export function createFaultyHost(host: Host, at: number, blow: Blow, terminate: 
     listener.onClose('the connection was cut')
   }
   return {
-    host: { executor, files, clock: host.clock, locks: queued(createFlock({ executor, files }), host.clock), xenstoreConnect },
+    host: {
+      executor,
+      files,
+      clock: host.clock,
+      locks: queued(createFlock({ executor, files }), host.clock),
+      xenstoreConnect,
+    },
     struck: () => struck,
   }
 }

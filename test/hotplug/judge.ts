@@ -24,7 +24,9 @@ async function judgeConnected(
   return [
     ...(stat?.kind === 'block' ? [] : [`exit 0, and ${JSON.stringify(path)} is no block device`]),
     ...(keys['physical-device'] === number ? [] : [`exit 0, and physical-device is ${keys['physical-device']}`]),
-    ...(wwids.includes(map?.uuid.replace('mpath-', '') ?? disk?.wwid ?? '') ? [] : ['exit 0, and it is not the volume']),
+    ...(wwids.includes(map?.uuid.replace('mpath-', '') ?? disk?.wwid ?? '')
+      ? []
+      : ['exit 0, and it is not the volume']),
     ...(keys['hotplug-status'] === 'connected' ? [] : [`exit 0, and hotplug-status is ${keys['hotplug-status']}`]),
     ...(keys['hotplug-error'] === undefined ? [] : ['exit 0, and there is a hotplug-error']),
   ]

@@ -3,7 +3,7 @@ import { expect, test } from 'vitest'
 import { reconcile } from 'xen-lun'
 import type { SimulatedDom0 } from 'xen-lun/testing'
 import { exploreCrashes } from '../simulation/exploration/crashes.ts'
-import { createDiskWorld, diskOptions, type DiskWorld, plantDisk, run, TARGET, target, WWIDS } from './disk.ts'
+import { createDiskWorld, type DiskWorld, diskOptions, plantDisk, run, TARGET, target, WWIDS } from './disk.ts'
 import { BLOWS, type Blow, createFaultyHost } from './faulty-host.ts'
 import { judgeAdd, judgeRemoval, judgeTime } from './judge.ts'
 

@@ -78,11 +78,20 @@ const putAway: Work = async (host, world: SimulatedDom0) => {
   await detach(0, another)(host, world)
 }
 
-const cases: Readonly<Record<string, Omit<InterleavingPlan, 'dom0' | 'after'>>> = {
+const cases: Readonly<Record<string, Omit<InterleavingPlan, 'dom0' | 'after'> & Partial<InterleavingPlan>>> = {
   'attach and attach of one LUN': { both: [attach(0), attach(0)] },
   'attach of one LUN and of another': { both: [attach(0), attach(1)] },
   'attach and detach of one LUN': { before: attach(0), both: [attach(0), detach(0)] },
   'detach of one LUN and attach of another': { before: attach(0), both: [detach(0), attach(1)] },
+  'detach of one LUN and of another': {
+    before: async (host, world) => {
+      await attach(0)(host, world)
+      await attach(1)(host, world)
+    },
+    both: [detach(0), detach(1)],
+    // Whoever is last has to put everything away.
+    after: async () => {},
+  },
   'detach and detach of one LUN': { before: attach(0), both: [detach(0), detach(0)] },
   'attach by two owners': { both: [attach(0), attachAs('another')] },
   'detach by one owner and attach by another': { before: attach(0), both: [detach(0), attachAs('another')] },
@@ -108,7 +117,7 @@ const cases: Readonly<Record<string, Omit<InterleavingPlan, 'dom0' | 'after'>>> 
 }
 
 test.each(Object.entries(cases))('%s: every interleaving ends well', { timeout: 60_000 }, async (name, plan) => {
-  const found = await exploreInterleavings({ ...plan, dom0, after: putAway })
+  const found = await exploreInterleavings({ after: putAway, ...plan, dom0 })
   console.log(`${name}: ${found.length} interleavings`)
   expect(found.length).toBeGreaterThan(10)
   expect(found.filter(({ errors, leftovers }) => leftovers.length > 0 || errors.length > 0)).toEqual([])
