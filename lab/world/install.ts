@@ -1,4 +1,5 @@
 import { existsSync } from 'node:fs'
+import { writeFile } from 'node:fs/promises'
 import { run } from './run.ts'
 
 const launcher = '/etc/xen/scripts/block-xen-lun'
@@ -6,6 +7,8 @@ const launcher = '/etc/xen/scripts/block-xen-lun'
 /** Installs the block script as an administrator does, also in the place of Xen's own; once per boot. */
 export const installScript = async (): Promise<void> => {
   if (existsSync(launcher)) return
+  // On an emulated host everything takes long: all the time that the settings allow, of the 40 s that libxl gives.
+  await writeFile('/etc/xen-lun.json', JSON.stringify({ timeoutMs: 38_000 }))
   await run('node', ['/project/dist/xen-lun.cjs', 'install-script', '--divert-block-iscsi'])
 }
 

@@ -9,13 +9,13 @@ export interface Budget {
   readonly undoMs: number
   /** When the script stops waiting, and reports. */
   readonly stopMs: number
-  /** For reporting, after `stopMs`. */
+  /** For reporting, at least. */
   readonly reportMs: number
 }
 
 // LIBXL_HOTPLUG_TIMEOUT of libxl is 40 s, and was 10 s before Xen 4.6. A driver domain's `remove` has 10 s before dom0
 // gives up, libxl_device.c.
-const USUAL_MS = 32_000
+export const USUAL_MS = 32_000
 const SHORT_MS = 8000
 const LONG_SINCE = [4, 6, 0] as const
 const MIN_WORK_MS = 500

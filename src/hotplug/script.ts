@@ -5,7 +5,7 @@ import type { Xenstore } from '../xenstore/types.ts'
 import { createXenstore } from '../xenstore/xenstore.ts'
 import { type Action, isLater, type LaterAction, parseArguments } from './action.ts'
 import { add } from './add.ts'
-import { divide, usualTimeout } from './budget.ts'
+import { divide, USUAL_MS, usualTimeout } from './budget.ts'
 import type { Call } from './call.ts'
 import { complete } from './complete.ts'
 import { describeEvent } from './event-line.ts'
@@ -43,9 +43,6 @@ export interface ScriptPorts {
 }
 
 const ROLE_MS = 2000
-/** Two small files, beside the role. */
-const PREPARE_MS = 3000
-const MAX_REPORT_MS = 2000
 
 const WORK: Readonly<Record<Action, (call: Call) => Promise<void>>> = { add, remove, complete, expire }
 
@@ -87,21 +84,20 @@ async function runFor(action: Action, disk: Disk): Promise<0 | 1> {
   const beganMs = clock.now()
   const spentMs = (): number => disk.invocation.spentMs + (clock.now() - beganMs)
   const { crash } = ports
-  let reportMs = MAX_REPORT_MS
+  let timeoutMs = USUAL_MS
   try {
-    const preparing = prepare(action, disk, log)
-    const { settings, isDriverDomain, timeoutMs } = await inTime(
-      { clock, crash, limitMs: PREPARE_MS, overdue: unprepared },
-      preparing
-    )
+    const limits = { clock, crash, limitMs: divide(timeoutMs, spentMs()).stopMs, overdue: unprepared }
+    const { settings, isDriverDomain, ...prepared } = await inTime(limits, prepare(action, disk, log))
+    timeoutMs = prepared.timeoutMs
     const budget = divide(timeoutMs, spentMs())
-    reportMs = Math.min(MAX_REPORT_MS, budget.reportMs)
     const call = toCall(disk, { settings, isDriverDomain, budget, log })
     const limitMs = isLater(action) ? undefined : budget.stopMs
     await inTime({ clock, crash, limitMs, overdue: () => overdue(call) }, WORK[action](call))
     log(`done after ${Math.round(spentMs())} ms`)
     return 0
   } catch (error) {
+    // All the time that is left, on a busy host, and some of it in any case.
+    const reportMs = Math.max(divide(timeoutMs, spentMs()).reportMs, timeoutMs - spentMs())
     await tell(action, disk, { log, error, reportMs })
     return 1
   }
@@ -119,9 +115,9 @@ async function prepare(
     log(`default settings: ${error instanceof Error ? error.message : String(error)}`)
     return DEFAULT_SETTINGS
   })
-  const isDriverDomain = await isInDriverDomain(disk)
-  const timeoutMs =
-    settings.timeoutMs ?? (await usualTimeout(host.files, { isShort: isDriverDomain && action === 'remove' }))
+  // To `add` it makes no difference.
+  const isDriverDomain = action === 'remove' && (await isInDriverDomain(disk))
+  const timeoutMs = settings.timeoutMs ?? (await usualTimeout(host.files, { isShort: isDriverDomain }))
   return { settings, isDriverDomain, timeoutMs }
 }
 
@@ -154,8 +150,7 @@ function toCall(
 
 function unprepared(): LunError<'TIMEOUT'> {
   const awaited = 'the settings to be read'
-  const message = `timed out after ${PREPARE_MS} ms waiting for ${awaited}`
-  return new LunError('TIMEOUT', message, { awaited, timeoutMs: PREPARE_MS })
+  return new LunError('TIMEOUT', `timed out waiting for ${awaited}`, { awaited, timeoutMs: USUAL_MS })
 }
 
 /** The journal knows what is left then. */

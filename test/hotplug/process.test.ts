@@ -1,0 +1,136 @@
+import { execFile, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { afterAll, beforeAll, expect, test, vi } from 'vitest'
+import { createXenstoreModel } from '../../src/testing/dom0/xenstore.ts'
+import { createXenstored } from '../../src/testing/dom0/xenstored.ts'
+import { startDaemon, startServer } from '../xenstore/daemon.ts'
+
+vi.setConfig({ testTimeout: 60_000 })
+
+const root = new URL('../../', import.meta.url).pathname
+const BACKEND = '/local/domain/0/backend/vbd/1/51712'
+const NAME = 'iqn.2001-05.com.example:vm1'
+let folder = ''
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'xen-lun-'))
+  await promisify(execFile)(process.execPath, [join(root, 'scripts/bundle.mjs'), folder], { cwd: root })
+}, 120_000)
+
+afterAll(async () => await rm(folder, { recursive: true, force: true }))
+
+type Environment = Readonly<Record<string, string>>
+
+/** Starts the bundle as a toolstack would, with no more of an environment than is given. */
+function start(args: readonly string[], env: Environment) {
+  const child = spawn(process.execPath, [join(folder, 'block-xen-lun.cjs'), ...args], { env, cwd: '/' })
+  const said = { stdout: '', stderr: '' }
+  child.stdout.on('data', (data: Buffer) => (said.stdout += data.toString()))
+  child.stderr.on('data', (data: Buffer) => (said.stderr += data.toString()))
+  const ended = once(child, 'close').then(([status]: readonly unknown[]) => ({ status, ...said }))
+  return { ended, signal: (name: NodeJS.Signals) => child.kill(name) }
+}
+
+/** A xenstored with one disk. */
+async function startXenstored(params: string) {
+  const daemon = await startDaemon()
+  daemon.model.write({ [`${BACKEND}/params`]: params, [`${BACKEND}/mode`]: 'w' })
+  const read = (key: string): string | undefined => daemon.model.values.get(`${BACKEND}/${key}`)
+  return { path: daemon.path, read }
+}
+
+/** A xenstored that says everything but what the disk is; `asked` resolves when it should. */
+async function startSilentXenstored() {
+  const model = createXenstoreModel()
+  model.write({ [`${BACKEND}/params`]: NAME })
+  const xenstored = createXenstored(model)
+  let onAsked: () => void = () => {}
+  const asked = new Promise<void>(resolve => {
+    onAsked = resolve
+  })
+  const path = await startServer(socket => {
+    const session = xenstored.connect(
+      { onBytes: bytes => void socket.write(bytes), onClose: () => socket.destroy() },
+      0
+    )
+    socket.on('data', bytes => {
+      if (bytes.includes(`${BACKEND}/params`)) onAsked()
+      else session?.receive(bytes)
+    })
+    socket.on('close', () => session?.close())
+  })
+  return { path, asked, read: (key: string) => model.values.get(`${BACKEND}/${key}`) }
+}
+
+test.each([
+  [[], BACKEND],
+  [['online'], BACKEND],
+  [['add', 'now'], BACKEND],
+  [['add'], ''],
+  [['add'], 'backend/vbd/1/51712/../2'],
+  [['remove'], 'backend/vif/1/0'],
+])('%j with XENBUS_PATH %j: exit 1, and one line on the standard error', async (args, backend) => {
+  const { status, stdout, stderr } = await start(args, { XENBUS_PATH: backend }).ended
+  expect([status, stdout]).toEqual([1, ''])
+  expect(stderr).toMatch(/^block-xen-lun: [\x20-\x7e]+\n$/)
+})
+
+const HOSTILE = {
+  LANG: 'tr_TR.UTF-8',
+  LC_ALL: 'tr_TR.UTF-8',
+  PATH: '/nonexistent',
+  DEBUG: '*',
+  FORCE_COLOR: '3',
+  HOME: '/nonexistent',
+  script: '/etc/xen/scripts/../../tmp/x',
+}
+
+test.each([
+  ['clean', {}],
+  ['hostile', HOSTILE],
+])('in a %s environment says in xenstore why it refuses a disk line, and nothing elsewhere', async (_, env) => {
+  const { path, read } = await startXenstored(`iqn=${NAME},portal=10.0.1.1,user=planted`)
+  const ran = await start(['add'], { ...env, XENBUS_PATH: BACKEND, XENSTORED_PATH: path }).ended
+  expect(ran).toEqual({ status: 1, stdout: '', stderr: '' })
+  expect(read('hotplug-status')).toBe('error')
+  expect(read('hotplug-error')).toMatch(/^target: "user" is refused: the guest can read it; .* \[\d+-[a-z0-9]+\]$/)
+  expect(read('physical-device')).toBeUndefined()
+})
+
+test('without xenstored says it on the standard error', async () => {
+  const env = { XENBUS_PATH: BACKEND, XENSTORED_PATH: join(folder, 'no-socket') }
+  const { status, stdout, stderr } = await start(['add'], env).ended
+  expect([status, stdout]).toEqual([1, ''])
+  expect(stderr).toMatch(/^block-xen-lun: [\x20-\x7e]+\n$/)
+})
+
+test('on SIGTERM ends with 1 and says so', async () => {
+  const { path, asked, read } = await startSilentXenstored()
+  const { ended, signal } = start(['add'], { XENBUS_PATH: BACKEND, XENSTORED_PATH: path })
+  await asked
+  signal('SIGTERM')
+  expect(await ended).toEqual({ status: 1, stdout: '', stderr: '' })
+  expect([read('hotplug-status'), read('hotplug-error')]).toEqual([
+    'error',
+    expect.stringMatching(/^ended by SIGTERM \[/),
+  ])
+})
+
+test('an error that nobody caught ends it with 1 and is told', async () => {
+  const { path, asked, read } = await startSilentXenstored()
+  const preload = join(folder, 'preload.cjs')
+  await writeFile(preload, `process.once('SIGUSR2', () => { throw new TypeError('nobody caught this') })`)
+  const env = { XENBUS_PATH: BACKEND, XENSTORED_PATH: path, NODE_OPTIONS: `--require ${preload}` }
+  const { ended, signal } = start(['add'], env)
+  await asked
+  signal('SIGUSR2')
+  expect(await ended).toEqual({ status: 1, stdout: '', stderr: '' })
+  expect([read('hotplug-status'), read('hotplug-error')]).toEqual([
+    'error',
+    expect.stringMatching(/^nobody caught this \[/),
+  ])
+})
