@@ -22,4 +22,4 @@ export const receiverLog = (): string => readText(log)
 
 /** Migrates a guest, live. */
 export const sendGuest = (guest: string, to: HostName): Promise<Outcome> =>
-  tryRun('xl', ['migrate', '-s', '/lab/migrate-to', guest, migrationAddressOf(to)], { timeoutMs: 180_000 })
+  tryRun('xl', ['migrate', '-s', '/lab/migrate-to', guest, migrationAddressOf(to)], { timeoutMs: 300_000 })

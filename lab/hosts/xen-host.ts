@@ -1,4 +1,3 @@
-import { labelOf } from '../world/protocol.ts'
 import { chmod, copyFile, rm, writeFile } from 'node:fs/promises'
 import { type AttachRequest, attachLun, detachLun } from 'xen-lun'
 import { createDaemons } from '../world/daemons.ts'
@@ -64,10 +63,7 @@ export const createXenHostMethods = async (name: HostName) => {
     reset: () => clearHost(machine),
     /** In a process that was there before the guest, and stays. */
     attach: async (request: AttachRequest, owner: string) => {
-      const t = performance.now()
-      const events: string[] = []
-      await attachLun({ ...request, paths: { lateMs: 0 } }, { owner, timeoutMs: 90_000, onEvent: e => events.push(`${((performance.now() - t)/1000).toFixed(1)} ${labelOf(e)}`) })
-      return events
+      await attachLun({ ...request, paths: { lateMs: 0 } }, { owner, timeoutMs: 90_000 })
     },
     detach: async (request: AttachRequest, owner: string) => {
       const { outcome } = await detachLun(request, { owner, timeoutMs: 90_000 })

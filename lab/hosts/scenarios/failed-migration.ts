@@ -29,7 +29,7 @@ export const failedMigrationScenarios: readonly Scenario<Hosts>[] = [
     about: 'The other host does not get the LUN: the migration fails with the reason, the guest writes on where it is',
     onlyOnDom0: 'it takes two hosts',
     isLong: true,
-    timeoutMs: 300_000,
+    timeoutMs: 480_000,
     run: failed,
   },
 ]

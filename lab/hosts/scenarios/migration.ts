@@ -81,7 +81,7 @@ export const migrationScenarios: readonly Scenario<Hosts>[] = [
     about: 'A guest that writes migrates live to the other host and back: no block lost, nothing left where it was',
     onlyOnDom0: 'it takes two hosts',
     isLong: true,
-    timeoutMs: 300_000,
+    timeoutMs: 480_000,
     run: thereAndBack,
   },
   {
@@ -89,7 +89,7 @@ export const migrationScenarios: readonly Scenario<Hosts>[] = [
     about: 'The same with the LUN attached ahead: the guest is silent for less time',
     onlyOnDom0: 'it takes two hosts',
     isLong: true,
-    timeoutMs: 300_000,
+    timeoutMs: 480_000,
     run: prewarmed,
   },
 ]
