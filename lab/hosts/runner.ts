@@ -32,7 +32,9 @@ const runAll = async (hosts: Hosts): Promise<Report> => {
         await storage.ask.reset()
       },
       diagnose: async () => {
-        const texts = xenHosts.map(async ({ name, ask }) => `=== ${name}\n${await ask.diagnose().catch(inspect)}`)
+        const texts = [...xenHosts, storage].map(
+          async ({ name, ask }) => `=== ${name}\n${await ask.diagnose().catch(inspect)}`
+        )
         return (await Promise.all(texts)).join('')
       },
     },

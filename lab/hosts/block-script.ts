@@ -1,0 +1,31 @@
+import { chmod, copyFile, rm } from 'node:fs/promises'
+import { readText } from '../world/files.ts'
+
+const log = '/var/log/lab/block-script.log'
+
+/** One run of the block script that has come to its end. */
+export interface ScriptRun {
+  readonly action: string
+  readonly tookMs: number
+  readonly exitCode: number
+}
+
+/** The runs since `forgetScriptRuns`, as image/dom0/lab/timed-block-script has noted them. */
+export const scriptRuns = (): ScriptRun[] =>
+  readText(log)
+    .split('\n')
+    .filter(line => line !== '')
+    .map(line => {
+      const [action = '', began, ended, exitCode] = line.split(' ')
+      return { action, tookMs: Math.round((Number(ended) - Number(began)) * 1000), exitCode: Number(exitCode) }
+    })
+
+export const forgetScriptRuns = async (): Promise<void> => await rm(log, { force: true })
+
+/** Puts the timed block script where xl looks for it. */
+export const installTimedScript = async (): Promise<void> => {
+  await copyFile('/project/dist/block-xen-lun.cjs', '/lab/block-xen-lun.cjs')
+  await chmod('/lab/block-xen-lun.cjs', 0o755)
+  await copyFile('/lab/timed-block-script', '/etc/xen/scripts/block-xen-lun')
+  await chmod('/etc/xen/scripts/block-xen-lun', 0o755)
+}
