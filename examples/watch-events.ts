@@ -17,8 +17,9 @@ function print(event: LunEvent): void {
     case 'path':
       console.log(`${at}  path ${event.path.portal}: ${event.path.state} ${event.path.disk ?? ''}`)
       break
+    case 'failed':
     case 'warning':
-      console.log(`${at}  warning: ${event.message}`)
+      console.log(`${at}  ${event.type}: ${event.message}`)
       break
   }
 }

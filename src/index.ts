@@ -18,6 +18,7 @@ export type { OperationOptions } from './core/options.ts'
 export type { PathOutcome } from './core/path-outcome.ts'
 export { formatPortal, ISCSI_PORT, type Portal, portal, samePortal } from './core/portal.ts'
 export { Secret } from './core/secret.ts'
+export { vdevName, vdevNumber } from './core/vdev.ts'
 export { type Wwid, wwid } from './core/wwid.ts'
 export { type Diagnosis, type DoctorOptions, doctor } from './doctor/doctor.ts'
 export type { CheckName, Finding, FindingLevel } from './doctor/finding.ts'
@@ -65,10 +66,16 @@ export {
 export type { IscsiSession, SessionFilter } from './iscsi/session.ts'
 export { attachLun } from './lun/attach.ts'
 export type { Attachment } from './lun/attachment.ts'
+export { completePaths } from './lun/complete-paths.ts'
 export { type Detachment, type DetachOptions, detachLun } from './lun/detach.ts'
 export type { LunDeviceNode } from './lun/device.ts'
 export type { AttachOptions, HandedOver } from './lun/establish.ts'
+export { listAttachments } from './lun/list.ts'
+export type { ListedDomain, ListedGuest } from './lun/list-guests.ts'
+export type { ListedPath, PathCount } from './lun/list-paths.ts'
+export type { ListedAttachment, ListedMap, ListedOwner, Listing, ListOptions } from './lun/listing.ts'
 export type { LunOptions } from './lun/operation.ts'
+export { type CooldownOptions, cooldown, type Prewarmed, type PrewarmOptions, prewarm } from './lun/prewarm.ts'
 export {
   type ReconcileAction,
   type ReconcileNotice,
@@ -76,9 +83,17 @@ export {
   type Reconciliation,
   reconcile,
 } from './lun/reconcile.ts'
+export { type ExpiredHolds, type ReleaseExpiredOptions, releaseExpired } from './lun/release-expired.ts'
+export { releaseOwner } from './lun/release-owner.ts'
 export type { AttachRequest, ChapRequest, LunAddress, PathPolicy } from './lun/request.ts'
 export { type Resized, resizeLun } from './lun/resize.ts'
 export { type VerifiedLun, type VerifiedPath, type VerifyRequest, verifyLun } from './lun/verify.ts'
+export {
+  type BackendOptions,
+  type BackendRequest,
+  type ConnectedBackend,
+  waitForBackend,
+} from './lun/wait-for-backend.ts'
 export type { Blacklist, ConfigSection, MultipathConfig } from './multipath/config.parse.ts'
 export type { MultipathMap, MultipathPath } from './multipath/maps.decode.ts'
 export { createMultipath, type Multipath } from './multipath/multipath.ts'

@@ -1,10 +1,11 @@
 import { presentLuns, target, timed } from '../../test/scenarios/lun.ts'
 import type { Scenario } from '../../test/scenarios/scenario.ts'
+import { installScript } from '../world/install.ts'
 import { waitForReadyPaths } from '../world/paths.ts'
 import { createRandom, type Random } from '../world/random.ts'
 import { until } from '../world/until.ts'
 import type { World } from '../world/world.ts'
-import { disk, installScript } from './disk.ts'
+import { disk } from './disk.ts'
 
 const EVENTS = 20
 const BEATS = 4

@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict'
-import { createXenstore, detachLun, isLunError, resizeLun } from 'xen-lun'
+import { createXenstore, detachLun, isLunError, listAttachments, resizeLun, waitForBackend } from 'xen-lun'
 import { presentLuns, rejection, target, timed } from '../../test/scenarios/lun.ts'
 import type { Scenario } from '../../test/scenarios/scenario.ts'
+import { installScript } from '../world/install.ts'
 import { waitForReadyPaths } from '../world/paths.ts'
 import { until } from '../world/until.ts'
 import type { World } from '../world/world.ts'
-import { assertHandedOver, backendOf, disk, installScript } from './disk.ts'
+import { assertHandedOver, backendOf, disk } from './disk.ts'
 
 const MIB = 1 << 20
 
@@ -17,6 +18,7 @@ async function lifecycle(world: World): Promise<void> {
   await phase(world, 'create', async () => await guest.create({ name: 'g1', disks: [disk(world, 'xvda', 0)] }))
   await phase(world, 'boot', async () => await guest.waitForBeat('v0'))
   await phase(world, 'hand-over', async () => await assertHandedOver(world, wwid))
+  await phase(world, 'list', async () => await listed(world))
   await phase(world, 'refuse to detach', async () => await assertNotDetachable(world))
   await phase(world, 'cut and restore a path', async () => await cutPath(world))
   await phase(world, 'grow', async () => await grow(world))
@@ -33,6 +35,24 @@ async function lifecycle(world: World): Promise<void> {
 async function phase(world: World, name: string, work: () => Promise<unknown>): Promise<void> {
   const { tookMs } = await timed(world, work)
   console.error(`LAB: guest: ${name}: ${(tookMs / 1000).toFixed(1)} s`)
+}
+
+/** xl's own notes lead to the backend, and the listing says whose disk the LUN is. */
+async function listed(world: World): Promise<void> {
+  const { host, guest } = world
+  const domid = await guest.domid('g1')
+  const { backendPath } = await waitForBackend({ domid, vdev: 'xvda', backendDomid: 0 }, { host })
+  assert.equal(backendPath, await backendOf(world))
+  const { result, executed } = await world.traceProcesses(async () => await listAttachments({ host }))
+  assert.deepEqual(executed, [])
+  assert.deepEqual(result.unknown, { xenstore: undefined, multipathd: undefined })
+  const [lun] = result.attachments
+  assert.deepEqual(lun?.pathCount, { up: 2, down: 0, unknown: 0 })
+  const [found] = lun.guests
+  assert.ok(typeof found?.domain === 'object' && typeof found.status === 'object', JSON.stringify(found))
+  assert.deepEqual([found.vdev, found.isOwner, found.domain.name], ['xvda', true, 'g1'])
+  assert.match(found.domain.uuid ?? '', /^[0-9a-f-]{36}$/)
+  assert.deepEqual(found.status, { state: 'Connected', hotplugStatus: 'connected', hotplugError: undefined })
 }
 
 /** The guest's disk is not ours to detach, and the error says whose it is. */

@@ -6,17 +6,25 @@ import { enduranceScenarios } from './endurance.ts'
 import { guestScenarios } from './guest.ts'
 import { killScenarios } from './kill.ts'
 import { safetyScenarios } from './safety.ts'
+import { scriptBudgetScenarios } from './script-budget.ts'
+import { scriptDefectScenarios } from './script-defects.ts'
 import { secretScenarios } from './secrets.ts'
 import { sharedDiskScenarios } from './shared-disk.ts'
 import { smoke } from './smoke.ts'
+import { twentyDiskScenarios } from './twenty-disks.ts'
+import { xenstoreSpeed } from './xenstore-speed.ts'
 
 /** All scenarios, in the order in which they run. */
 export const scenarios: readonly Scenario<World>[] = [
   ...smoke,
   ...shared,
+  ...xenstoreSpeed,
   ...safetyScenarios,
   ...secretScenarios,
   ...guestScenarios,
+  ...scriptDefectScenarios,
+  ...scriptBudgetScenarios,
+  ...twentyDiskScenarios,
   ...sharedDiskScenarios,
   ...killScenarios,
   ...concurrentScenarios,

@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict'
 import { presentLuns, rejection } from '../../test/scenarios/lun.ts'
 import type { Scenario } from '../../test/scenarios/scenario.ts'
+import { installScript } from '../world/install.ts'
 import { until } from '../world/until.ts'
 import type { World } from '../world/world.ts'
-import { assertHandedOver, disk, installScript } from './disk.ts'
+import { assertHandedOver, disk } from './disk.ts'
 
 /** A second guest does not get the disk of the first, is told whose it is, and leaves the first one alone. */
 async function sharedDisk(world: World): Promise<void> {

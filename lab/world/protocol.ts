@@ -59,5 +59,5 @@ export const labelOf = (event: LunEvent): string => {
     const { portal, state, hctl, disk } = event.path
     return `path ${portal} ${state}${hctl === undefined ? '' : ` ${hctl}`}${disk === undefined ? '' : ` ${disk}`}`
   }
-  return event.type === 'warning' ? `warning ${event.message}` : `${event.type} ${event.step}`
+  return 'message' in event ? `${event.type} ${event.message}` : `${event.type} ${event.step}`
 }

@@ -1,4 +1,4 @@
-import { createLocalHost } from 'xen-lun'
+import { createLocalHost, createXenstoreConnection } from 'xen-lun'
 import type { World as SharedWorld } from '../../test/scenarios/world.ts'
 import type { Daemons } from './daemons.ts'
 import { createDaemons } from './daemons.ts'
@@ -27,6 +27,7 @@ export const createWorld = async ({ seed = 1 }: { readonly seed?: number } = {})
   return {
     host,
     san,
+    xenstoreDevice: createXenstoreConnection({ paths: ['/dev/xen/xenbus'] }),
     guest: createGuest(),
     daemons,
     seed,

@@ -101,7 +101,39 @@ export interface ErrorDetails {
     /** Its backend: `backend/vbd/3/51712`. */
     readonly backend: string
   }
+  /** A virtual disk is connected to another device already. Device numbers as xenstore has them: `fe:0`. */
+  BACKEND_TAKEN: { readonly backend: string; readonly found: string; readonly expected: string }
   LUN_IN_USE: { readonly target: string; readonly lun: number; readonly users: readonly DeviceUser[] }
   ATTACH_NOT_UNDONE: { readonly target: string; readonly lun: number; readonly steps: readonly FailedStep[] }
   DETACH_INCOMPLETE: { readonly target: string; readonly lun: number; readonly steps: readonly FailedStep[] }
+
+  // waitForBackend
+  BACKEND_FAILED: {
+    readonly domid: number
+    /** `xvda` */
+    readonly vdev: string
+    readonly backendPath: string
+    /** `error`, or `busy` where another domain has the device. */
+    readonly status: string
+    /** The script's own words, made fit to be printed: they may be a driver domain's. */
+    readonly reason: string
+  }
+  BACKEND_GONE: {
+    readonly domid: number
+    readonly vdev: string
+    /** Where it was, if it was seen. */
+    readonly backendPath: string | undefined
+    readonly reason: string
+  }
+
+  // The command line's installation
+  XAPI_HOST: { readonly path: string }
+  /** Of no file of ours, or diverted by somebody else. */
+  FOREIGN_FILE: { readonly path: string; readonly reason: string }
+  BUNDLE_MISSING: { readonly path: string }
+  INSTALL_INCOMPLETE: {
+    /** What had been done by then, in order. */
+    readonly done: readonly string[]
+    readonly failed: FailedStep
+  }
 }

@@ -32,6 +32,8 @@ export type LunEvent = EventContext &
   (
     | { readonly type: 'start' | 'end'; readonly step: Step }
     | { readonly type: 'path'; readonly path: PathOutcome }
+    /** What an attach did is being taken back, and why. It rejects with that reason when it is through. */
+    | { readonly type: 'failed'; readonly message: string }
     | { readonly type: 'warning'; readonly message: string; readonly failed?: FailedStep }
   )
 

@@ -87,13 +87,19 @@ export const checkBlockSharing: Check = inDom0(async ({ host }) => {
   return [warning(message, advice)]
 })
 
-/** XenServer and XCP-ng; not only in dom0 of a Xen that runs. */
-export const checkXapi: Check = async ({ host }) => {
+/** What shows that xapi manages this host, or the one below `root`: XenServer and XCP-ng. */
+export async function findXapi(files: Files, root = ''): Promise<string | undefined> {
   for (const path of ['/etc/xensource-inventory', '/opt/xensource']) {
-    if ((await host.files.stat(path)) === undefined) continue
-    const message = 'This is a host of xapi, whose storage manager owns the iSCSI sessions and the multipath maps.'
-    const advice = 'Attach LUNs as storage repositories (xe sr-create type=lvmoiscsi), not with this library.'
-    return [error(message, advice, path)]
+    if ((await files.stat(`${root}${path}`)) !== undefined) return `${root}${path}`
   }
-  return [ok('No xapi manages the storage of this host.')]
+  return undefined
+}
+
+/** Not only in dom0 of a Xen that runs. */
+export const checkXapi: Check = async ({ host }) => {
+  const path = await findXapi(host.files)
+  if (path === undefined) return [ok('No xapi manages the storage of this host.')]
+  const message = 'This is a host of xapi, whose storage manager owns the iSCSI sessions and the multipath maps.'
+  const advice = 'Attach LUNs as storage repositories (xe sr-create type=lvmoiscsi), not with this library.'
+  return [error(message, advice, path)]
 }

@@ -4,6 +4,8 @@ import type { OperationOptions } from '../core/options.ts'
 export interface ByteChannel {
   /** The longest message it carries, header and all. */
   readonly maxMessageBytes: number
+  /** A message may be sent only when the one before has been answered. */
+  readonly isOneByOne: boolean
   /** Sends one whole message after those before it. Never waits, never throws; what fails closes the channel. */
   send(message: Uint8Array): void
   /** Whether anything is awaited from it. An idle one keeps no process alive, and closes itself after a while. */

@@ -43,7 +43,7 @@ export function createXenstoreConnection(options: XenstoreConnectionOptions = {}
       try {
         const isSocket = (await stat(path)).isSocket()
         if (isSocket) return await openSocket(path, listener, idleMs, signal)
-        if (allowDevice) return await openXenstoreDevice(path, listener)
+        if (allowDevice) return await openXenstoreDevice(path, listener, idleMs)
         refusals.push(`${path}: is no socket`)
       } catch (error) {
         signal?.throwIfAborted()
@@ -106,6 +106,7 @@ function createSocketChannel(
   })
   return {
     maxMessageBytes: MAX_MESSAGE_BYTES,
+    isOneByOne: false,
     send: message => {
       if (isClosed) return
       // Requests made in one turn leave in one writev.

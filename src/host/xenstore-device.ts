@@ -17,14 +17,22 @@ const LAST_PAUSE_MS = 50
  * character device. Writes do go through the pool, since the kernel answers WATCH and UNWATCH before the write returns;
  * without xenstored such a write never ends, and holds that thread, but not its caller.
  *
- * Each message is one write: what follows a whole message in the same write is lost (xenbus_file_write).
+ * Each message is one write: what follows a whole message in the same write is lost (xenbus_file_write). And each waits
+ * for the answer to the one before: the kernel sends a message from the buffer into which the next is written
+ * (xenbus_dev_request_and_reply), so that one of two would be the other's double (seen, Linux 6.12: of 300 values written
+ * at once not all were there, without an error).
  */
-export async function openXenstoreDevice(path: string, listener: ChannelListener): Promise<ByteChannel> {
+export async function openXenstoreDevice(
+  path: string,
+  listener: ChannelListener,
+  idleMs: number
+): Promise<ByteChannel> {
   const file = await open(path, constants.O_RDWR | constants.O_NONBLOCK)
   const buffer = new Uint8Array(READ_BYTES)
   let writing = Promise.resolve()
   let timer: NodeJS.Timeout | undefined
   let pauseMs = FIRST_PAUSE_MS
+  let idle: NodeJS.Timeout | undefined
   let isBusy = true
   let isClosed = false
 
@@ -32,6 +40,7 @@ export async function openXenstoreDevice(path: string, listener: ChannelListener
     if (isClosed) return
     isClosed = true
     clearTimeout(timer)
+    clearTimeout(idle)
     // A descriptor that is closed under a write could be another file's by the time of the write.
     writing.then(async () => await file.close()).catch(() => {})
   }
@@ -56,6 +65,7 @@ export async function openXenstoreDevice(path: string, listener: ChannelListener
   lookLater()
   return {
     maxMessageBytes: MAX_MESSAGE_BYTES,
+    isOneByOne: true,
     send: message => {
       if (isClosed) return
       writing = writing.then(async () => await write(file, message)).catch(fail)
@@ -63,7 +73,9 @@ export async function openXenstoreDevice(path: string, listener: ChannelListener
       lookLater()
     },
     setBusy: busy => {
+      clearTimeout(idle)
       isBusy = busy
+      if (!busy && !isClosed) idle = setTimeout(() => fail(new Error('idle')), idleMs).unref()
       lookLater()
     },
     close,

@@ -5,6 +5,7 @@ import { type Context, createContext } from './context.ts'
 import { detachLun } from './detach.ts'
 import { findEndpoints, liveSession } from './endpoints.ts'
 import { type AttachOptions, type Established, establish, type Wish } from './establish.ts'
+import { isLasting } from './expiry.ts'
 import { finishJobs } from './jobs.ts'
 import { startLatePaths } from './late.ts'
 import { withTarget } from './locks.ts'
@@ -39,20 +40,37 @@ import { assertNotShared } from './sharing.ts'
  * ```
  */
 export async function attachLun(request: AttachRequest, options: AttachOptions = {}): Promise<Attachment> {
-  const wish = checkAttachRequest(request)
-  const { handOver } = options
+  return toAttachment(await attachAs({}, request, options), options)
+}
+
+/** What is special about an attach. */
+interface Special {
+  /** The LUN is not handed over but kept ready, for that long. */
+  readonly ttlMs?: number
+  /** Runs when the LUN is locked and nothing has been done; what it throws ends the attach. */
+  readonly check?: (context: Context, operation: Operation) => Promise<void>
+}
+
+export async function attachAs(
+  { ttlMs, check }: Special,
+  request: AttachRequest,
+  options: AttachOptions
+): Promise<Established> {
+  const { handOver, undoTimeoutMs } = options
+  const wish: Wish = { ...checkAttachRequest(request), handOver, undoTimeoutMs, ttlMs }
   const context = createContext(options.host ?? createLocalHost())
   const { target, lun } = wish
-  const place = { operation: 'attach', target, lun } as const
-  const attach = async (operation: Operation): Promise<Established> =>
-    await attachLocked(context, operation, { ...wish, handOver })
-  return toAttachment(await runOnLun(context.host, place, options, attach), options)
+  return await runOnLun(context.host, { operation: 'attach', target, lun }, options, async operation => {
+    await check?.(context, operation)
+    return await attachLocked(context, operation, wish)
+  })
 }
 
 async function attachLocked(context: Context, operation: Operation, wish: Wish): Promise<Established> {
   await finishTarget(context, operation)
   const known = (await context.journal.lun(operation))?.wwid
-  if (known !== undefined && wish.sharing === 'refused') await assertNotShared(context, operation, known)
+  const isUser = wish.ttlMs === undefined
+  if (known !== undefined && wish.sharing === 'refused') await assertNotShared(context, operation, known, { isUser })
   const endpoints = await operation.step('portals', async () => await findEndpoints(context, operation, wish))
   if (wish.multipath === 'never') return await attachSingle(context, operation, wish, endpoints)
   try {
@@ -97,7 +115,11 @@ async function attachSingle(
   throw last
 }
 
-function toAttachment({ shared, node, paths, stopPaths }: Established, options: AttachOptions): Attachment {
+/** The handle of an attach; disposing of it ends the hold that this attach took. */
+export function toAttachment(
+  { shared, hold, node, paths, stopPaths }: Established,
+  options: AttachOptions
+): Attachment {
   const { operation, identity, made, wish } = shared
   const { target, lun, owner } = operation
   const outcome = isUnchanged(made) ? 'already-attached' : 'attached'
@@ -120,7 +142,7 @@ function toAttachment({ shared, node, paths, stopPaths }: Established, options: 
     detach,
     [Symbol.asyncDispose]: async () => {
       await late.stop()
-      if (made.isHoldNew) await detach()
+      if (hold.isNew || (hold.ttlMs === undefined && !isLasting(hold.former))) await detach()
     },
   }
 }

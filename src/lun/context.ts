@@ -25,8 +25,7 @@ export function createContext(host: Host): Context {
     nodeDb: createNodeDb(host),
     multipath: createMultipath(host),
     scsi: createScsi(host),
-    // A few questions at most: not worth a connection, and the commands find any xenstored there is.
-    xenstore: createXenstore(host, { transport: 'commands' }),
+    xenstore: createXenstore(host),
     journal: createJournal(host.files),
   }
 }

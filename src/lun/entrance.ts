@@ -51,18 +51,24 @@ export function createEntrance(context: Context, operation: Operation, signal: A
   }
 }
 
+type Place = Pick<Operation, 'target' | 'lun' | 'owner'>
+
 /** Runs `work` with the LUN to itself, unless it was detached meanwhile: nobody wants its paths back then. */
 export async function whileAttached<T>(
-  { host, journal }: Context,
-  place: Pick<Operation, 'target' | 'lun' | 'owner'>,
+  context: Context,
+  place: Place,
   signal: AbortSignal,
   work: () => Promise<T>
 ): Promise<T> {
-  const { target, lun, owner } = place
-  return await withLun(host, place, { timeoutMs: LOCK_MS, signal }, async () => {
-    if ((await journal.lun(place))?.owners[owner] === undefined) {
-      throw new LunError('LUN_NOT_FOUND', `LUN ${lun} of ${target} is no longer attached`, { target, lun, hctls: [] })
-    }
+  return await withLun(context.host, place, { timeoutMs: LOCK_MS, signal }, async () => {
+    await assertHeld(context, place)
     return await work()
   })
+}
+
+/** The caller has the LUN's lock. @throws {@link LunError} `LUN_NOT_FOUND` when the owner does not hold it any more */
+export async function assertHeld({ journal }: Context, place: Place): Promise<void> {
+  const { target, lun, owner } = place
+  if ((await journal.lun(place))?.owners[owner]?.state === 'attached') return
+  throw new LunError('LUN_NOT_FOUND', `LUN ${lun} of ${target} is no longer attached`, { target, lun, hctls: [] })
 }

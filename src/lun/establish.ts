@@ -1,4 +1,3 @@
-import type { Wwid } from '../core/wwid.ts'
 import { withDeadline } from '../flow/deadline.ts'
 import { createAdmission } from './admission.ts'
 import type { Attachment } from './attachment.ts'
@@ -8,7 +7,9 @@ import { liveSession } from './endpoints.ts'
 import { createEntrance } from './entrance.ts'
 import { explainLoginFailure } from './explain.ts'
 import { findDevices } from './find-lun.ts'
+import { consumeHolds, type Hold, holdLun, noteHeld, restoreHold } from './hold.ts'
 import { finishJobs, jobName } from './jobs.ts'
+import type { Expiry } from './journal-entries.ts'
 import { withTarget } from './locks.ts'
 import { startLogin } from './login.ts'
 import { createLunIdentity } from './lun-identity.ts'
@@ -30,15 +31,26 @@ export interface AttachOptions extends LunOptions {
    * undoes the attach.
    */
   readonly handOver?: ((device: HandedOver) => Promise<void>) | undefined
+  /**
+   * Deadline of taking back what a failed attach did, which a login on its way may need. What is not taken back then
+   * stays its owner's in the journal. Default 90 000.
+   */
+  readonly undoTimeoutMs?: number | undefined
 }
 
 /** A device that is ready to be used. */
 export type HandedOver = LunDeviceNode & Pick<Attachment, 'wwid'>
 
-export type Wish = AttachWish & Pick<AttachOptions, 'handOver'>
+export type Wish = AttachWish &
+  Pick<AttachOptions, 'handOver' | 'undoTimeoutMs'> & {
+    /** The LUN is not handed over but kept ready, for that long. */
+    readonly ttlMs?: number | undefined
+  }
 
 /** An attach that succeeded, and the paths still on their way. */
 export interface Established {
+  readonly hold: Hold
+  readonly expiry: Expiry | undefined
   readonly shared: PathContext
   readonly node: LunDeviceNode
   readonly paths: readonly PathRun[]
@@ -56,42 +68,34 @@ export async function establish(
   endpoints: readonly Endpoint[],
   isMultipath: boolean
 ): Promise<Established> {
-  const hold = await holdLun(context, operation)
+  const hold = await holdLun(context, operation, wish.ttlMs)
   const made = await createMade(context, hold.isNew)
   const identity = createLunIdentity(context, wish, hold.wwid)
   const admit = createAdmission(context)
   const stopPaths = new AbortController()
   const entrance = createEntrance(context, operation, stopPaths.signal)
-  const shared: PathContext = { context, operation, wish, made, identity, isMultipath, admit, entrance }
+  const shared = { context, operation, wish, made, identity, isMultipath, admit, entrance } satisfies PathContext
   const paths: PathRun[] = []
   try {
     await startPaths(shared, endpoints, paths, stopPaths.signal)
     const found = await operation.step('device', async () => await findDevice(shared, paths))
-    await handOver(shared, found, wish.handOver)
+    const expiry = await handOver(shared, found, hold, wish.handOver)
+    if (hold.ttlMs === undefined) await consumeHolds(context, operation)
     // What has begun goes on under the lock of this attach; what begins later has to ask for it.
     entrance.leaveLun()
     for (const path of paths) {
       if (path.hasSession() && path.outcome().state === 'pending') operation.keep(path.settled)
     }
-    return { shared, node: found.node, paths, stopPaths }
+    return { shared, hold, expiry, node: found.node, paths, stopPaths }
   } catch (error) {
     stopPaths.abort(error)
     await Promise.all(paths.map(async path => await path.settled))
-    const [explained] = await Promise.all([explainLoginFailure(context, wish, endpoints, error), undo(shared, error)])
+    const [explained] = await Promise.all([
+      explainLoginFailure(context, wish, endpoints, error),
+      undo(shared, hold, error),
+    ])
     throw explained
   }
-}
-
-/** The volume that others hold, or this owner does already, must be the one that is found. */
-async function holdLun(
-  { journal }: Context,
-  operation: Operation
-): Promise<{ readonly isNew: boolean; readonly wwid: Wwid | undefined }> {
-  const { wwid, owners = {} } = (await journal.lun(operation)) ?? {}
-  const isNew = owners[operation.owner]?.state !== 'attached'
-  if (isNew) await journal.noteOwner(operation, operation.owner, 'attaching')
-  const isHeld = Object.values(owners).some(({ state }) => state === 'attached')
-  return { isNew, wwid: isHeld ? wwid : undefined }
 }
 
 /** Resolves when enough paths are up. The target is kept from others until the LUN lives on the sessions it is to use. */
@@ -143,32 +147,46 @@ async function isEverywhere(context: Context, wish: Wish, endpoints: readonly En
 async function handOver(
   { context, operation, wish, identity, made }: PathContext,
   { node, block }: FoundDevice,
+  hold: Hold,
   receive: Wish['handOver']
-): Promise<void> {
+): Promise<Expiry | undefined> {
   const { wwid } = identity
-  await guardSharing(context, operation, wish.sharing === 'refused' ? wwid : undefined, async () => {
+  const guarded = wish.sharing === 'refused' ? wwid : undefined
+  return await guardSharing(context, operation, guarded, { isUser: hold.ttlMs === undefined }, async () => {
     await operation.step('identity', async () => {
       const devices = await findDevices(context, await context.iscsiadm.sessions(operation), operation.lun)
       await proveDevice(context, operation, block, wwid, devices)
     })
     // From here on it is not taken back because of an abort: somebody may use it already.
     operation.signal.throwIfAborted()
-    if (made.isHoldNew) await context.journal.noteOwner(operation, operation.owner, 'attached')
-    if (receive === undefined) return
+    const expiry = await noteHeld(context, operation, hold)
+    if (receive === undefined) return expiry
     made.isOffered = true
     await operation.step('hand-over', async () => await receive({ ...node, wwid }))
+    return expiry
   })
+}
+
+type UndoContext = Pick<PathContext, 'context' | 'operation' | 'made' | 'identity'> & {
+  readonly wish: Pick<Wish, 'undoTimeoutMs'>
 }
 
 const UNDO_MS = 90_000 // the longest login on its way, the kernel's 30 s for a device, and some
 
-async function undo({ context, operation, made, identity }: PathContext, error: unknown): Promise<void> {
+async function undo(
+  { context, operation, made, identity, wish }: UndoContext,
+  hold: Hold,
+  error: unknown
+): Promise<void> {
   const { target, lun, owner } = operation
+  await restoreHold(context, operation, hold)
   if (isUnchanged(made)) {
-    if (made.isHoldNew) await context.journal.dropOwner(operation, owner)
+    if (hold.isNew) await context.journal.dropOwners(operation, [owner])
     return
   }
-  const deadline = { timeoutMs: UNDO_MS, awaited: () => `the undoing of LUN ${lun} of ${target}` }
+  const { undoTimeoutMs: timeoutMs = UNDO_MS } = wish
+  operation.emit({ type: 'failed', message: error instanceof Error ? error.message : String(error) })
+  const deadline = { timeoutMs, awaited: () => `the undoing of LUN ${lun} of ${target}` }
   const failed = await withDeadline(
     context.host.clock,
     deadline,
@@ -178,7 +196,7 @@ async function undo({ context, operation, made, identity }: PathContext, error: 
         async () =>
           await takeBack(
             context,
-            { ...operation, signal, timeoutMs: UNDO_MS, step: async (_, task) => await task() },
+            { ...operation, signal, timeoutMs, step: async (_, task) => await task() },
             made,
             identity.wwid
           )

@@ -8,13 +8,13 @@ import type { IscsiSession } from '../iscsi/session.ts'
 import type { Context } from './context.ts'
 import type { TargetEntry } from './journal-entries.ts'
 import { endpointKey } from './request.ts'
+import { uptimeMs } from './uptime.ts'
 
 type Kind = 'discovery' | 'record' | 'login' | 'logout'
 type Jobs = TargetEntry['jobs']
 
 /** Time open-iscsi may take beyond the work itself, on a slow host. */
 const MARGIN_MS = 5000
-const SECOND_MS = 1000
 
 /** Jobs for the journal: what open-iscsi is about to be told, and when it must be done with it. */
 export async function jobsFor(
@@ -91,9 +91,4 @@ function isKind(word: string): word is Kind {
 /** The endpoint a session belongs to, as the journal has it. */
 export function sessionKey({ persistentPortal, iface }: IscsiSession): string {
   return endpointKey({ portal: persistentPortal, iface })
-}
-
-// The one clock that all processes of a host share and that never jumps.
-async function uptimeMs(files: Files): Promise<number> {
-  return Number.parseFloat((await files.read('/proc/uptime')) ?? '0') * SECOND_MS
 }

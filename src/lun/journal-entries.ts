@@ -34,6 +34,16 @@ export type OwnerState = 'attaching' | 'attached' | 'detaching'
 export interface Owner {
   readonly state: OwnerState
   readonly process: string
+  /** Until then it holds the LUN, whatever became of the process. Left out: until it lets go. */
+  readonly expiry?: Expiry
+}
+
+/** The end of a hold that nobody has to take back. */
+export interface Expiry {
+  /** `prewarm`: made ahead for a guest to come. `linger`: left by the last owner for the next one. */
+  readonly kind: 'prewarm' | 'linger'
+  /** The host's uptime. */
+  readonly untilMs: number
 }
 
 export const EMPTY_TARGET: TargetEntry = { records: [], logins: [], discoveries: [], jobs: {} }
@@ -104,5 +114,11 @@ function isJob(item: unknown): item is Job {
 
 function isOwner(item: unknown): item is Owner {
   if (!isObject(item) || typeof item['process'] !== 'string') return false
+  if (item['expiry'] !== undefined && !isExpiry(item['expiry'])) return false
   return item['state'] === 'attaching' || item['state'] === 'attached' || item['state'] === 'detaching'
+}
+
+function isExpiry(item: unknown): item is Expiry {
+  if (!isObject(item) || !Number.isFinite(item['untilMs'])) return false
+  return item['kind'] === 'prewarm' || item['kind'] === 'linger'
 }

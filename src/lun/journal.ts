@@ -4,9 +4,11 @@ import { draftOf, type Files } from '../host/files.ts'
 import { formatProcessId, thisProcess } from '../host/process-id.ts'
 import {
   EMPTY_TARGET,
+  type Expiry,
   isEmptyTarget,
   type Job,
   type LunEntry,
+  type Owner,
   type OwnerState,
   parseLunEntry,
   parseTargetEntry,
@@ -44,11 +46,13 @@ export interface Journal {
 
   /** Undefined for a LUN nobody holds. Callers that change it hold the LUN's lock. */
   lun(place: LunPlace): Promise<LunEntry | undefined>
-  /** Adds or changes one owner. */
-  noteOwner(place: LunPlace, owner: string, state: OwnerState): Promise<void>
+  /** Adds or changes one owner, who has the LUN for good unless there is an `expiry`. */
+  noteOwner(place: LunPlace, owner: string, state: OwnerState, expiry?: Expiry): Promise<void>
+  /** Puts a hold that expires in the place of an owner, in one step. */
+  replaceOwner(place: LunPlace, owner: string, by: string, expiry: Expiry): Promise<void>
   noteWwid(place: LunPlace, wwid: Wwid): Promise<void>
-  /** Forgets the owner, and with the last one the LUN. */
-  dropOwner(place: LunPlace, owner: string): Promise<void>
+  /** Forgets owners, and with the last one the LUN. */
+  dropOwners(place: LunPlace, owners: readonly string[]): Promise<void>
   forgetLun(place: LunPlace): Promise<void>
 
   /** Every LUN, also those of an earlier boot. */
@@ -97,6 +101,10 @@ export function createJournal(files: Files): Journal {
   }
   const writeLun = async (place: LunPlace, change: (entry: LunEntry) => LunEntry): Promise<void> =>
     await write(lunPath(place), change((await lun(place)) ?? { wwid: undefined, owners: {} }))
+  const ownerOf = async (state: OwnerState, expiry: Expiry | undefined): Promise<Owner> => {
+    const process = formatProcessId(await thisProcess(files))
+    return { state, process, ...(expiry !== undefined && { expiry }) }
+  }
   return {
     target,
     hasTarget: async name => {
@@ -123,13 +131,17 @@ export function createJournal(files: Files): Journal {
     },
     forgetTarget: async name => await writeTarget(name, EMPTY_TARGET),
     lun,
-    noteOwner: async (place, owner, state) => {
-      const process = formatProcessId(await thisProcess(files))
-      await writeLun(place, entry => ({ ...entry, owners: { ...entry.owners, [owner]: { state, process } } }))
+    noteOwner: async (place, owner, state, expiry) => {
+      const noted = await ownerOf(state, expiry)
+      await writeLun(place, entry => ({ ...entry, owners: { ...entry.owners, [owner]: noted } }))
+    },
+    replaceOwner: async (place, owner, by, expiry) => {
+      const noted = await ownerOf('attached', expiry)
+      await writeLun(place, entry => ({ ...entry, owners: { ...without(entry.owners, [owner]), [by]: noted } }))
     },
     noteWwid: async (place, wwid) => await writeLun(place, entry => ({ ...entry, wwid })),
-    dropOwner: async (place, owner) => {
-      const { [owner]: _gone, ...owners } = (await lun(place))?.owners ?? {}
+    dropOwners: async (place, gone) => {
+      const owners = without((await lun(place))?.owners ?? {}, gone)
       if (Object.keys(owners).length === 0) await remove(lunPath(place))
       else await writeLun(place, entry => ({ ...entry, owners }))
     },
@@ -151,6 +163,10 @@ export function createJournal(files: Files): Journal {
     },
     job: async untilMs => ({ untilMs, process: formatProcessId(await thisProcess(files)) }),
   }
+}
+
+function without(owners: LunEntry['owners'], gone: readonly string[]): LunEntry['owners'] {
+  return Object.fromEntries(Object.entries(owners).filter(([name]) => !gone.includes(name)))
 }
 
 function readLunName(name: string): LunPlace | undefined {

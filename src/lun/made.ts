@@ -15,7 +15,7 @@ import { type Leftovers, tearDown } from './teardown.ts'
 export interface Made {
   /** Puts back the former text of records that were there before. */
   readonly restores: (() => Promise<void>)[]
-  /** Node records created. */
+  /** Endpoints whose node records were to be created. */
   readonly records: string[]
   /** Endpoints logged in, or told to. */
   readonly logins: Endpoint[]
@@ -90,7 +90,11 @@ export async function takeBack(
     ['note what is left', async () => await settle(context, operation, made, torn.length === 0)],
   ])
   const left = await leaveTarget(context, operation, { removeMs: REMOVE_MS }).catch(failedTo('log out'))
-  return [...torn, ...restored, ...noted, ...left.failed]
+  const isKept = made.isHoldNew && left.failed.length > 0
+  const note = async (): Promise<void> => await context.journal.noteOwner(operation, operation.owner, 'attaching')
+  // What is noted of the target names nobody: without this its owner's release would find nothing.
+  const kept = isKept ? await collectFailures([['note what is left', note]]) : []
+  return [...torn, ...restored, ...noted, ...left.failed, ...kept]
 }
 
 async function tearDownWhatGoes(
@@ -114,7 +118,7 @@ async function settle(
   isGone: boolean
 ): Promise<void> {
   const { journal, host } = context
-  if (isHoldNew && isGone) await journal.dropOwner(operation, operation.owner)
+  if (isHoldNew && isGone) await journal.dropOwners(operation, [operation.owner])
   else if (isHoldNew) await journal.noteOwner(operation, operation.owner, 'attaching')
   if (logins.length === 0) return
   // Their commands have ended, so nobody has to wait for them any more.

@@ -24,6 +24,11 @@ export function ownerName(text: string | undefined): OwnerName {
   return (BACKEND.exec(text)?.[1] ?? text) as OwnerName
 }
 
+/** Who holds a LUN for a while after `owner`, its last one, let go of it. */
+export function lingerName(owner: OwnerName): string {
+  return `linger:${owner}`.slice(0, MAX_CHARS).trimEnd()
+}
+
 /** The domain a backend serves; undefined for an owner that is no backend. */
 export function domainOf(owner: string): number | undefined {
   const domid = BACKEND.exec(owner)?.[2]

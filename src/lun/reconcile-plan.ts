@@ -3,11 +3,13 @@ import { HOLDER, isAbandoned } from '../flow/link-lock.ts'
 import { isAlive, parseProcessId } from '../host/process-id.ts'
 import { DB_LOCK, DB_LOCK_FOLDER } from '../iscsi/db-lock.ts'
 import type { Context } from './context.ts'
+import { isExpired } from './expiry.ts'
 import { sessionKey } from './jobs.ts'
 import type { JournalledLun, LunPlace } from './journal.ts'
 import type { Owner } from './journal-entries.ts'
 import { isAtWork, LUN_LOCKS } from './locks.ts'
 import { domainOf } from './owner.ts'
+import { uptimeMs } from './uptime.ts'
 
 /** Something to be done; everything in it was made by this library. */
 export type ReconcileAction =
@@ -38,6 +40,20 @@ export async function planActions(context: Context): Promise<readonly ReconcileA
   ]
 }
 
+/** Lets go of LUNs for holds whose time is over, whoever else is gone. */
+export async function planExpired(context: Context): Promise<readonly ReconcileAction[]> {
+  const nowMs = await uptimeMs(context.host.files)
+  const luns = (await context.journal.luns()).filter(({ isStale }) => !isStale)
+  const releases = await Promise.all(
+    luns.map(async lun => {
+      const expired = Object.entries(lun.entry.owners).filter(([, owner]) => isExpired(owner, nowMs))
+      const entry = { ...lun.entry, owners: Object.fromEntries(expired) }
+      return expired.length === 0 ? [] : await planLun(context, { ...lun, entry })
+    })
+  )
+  return releases.flat()
+}
+
 async function planLun(
   context: Context,
   { target, lun, entry, isStale }: JournalledLun
@@ -62,13 +78,16 @@ async function planLun(
 async function whyGone(
   { xenstore, host }: Context,
   owner: string,
-  { state, process }: Owner,
+  { state, process, expiry }: Owner,
   isBusy: boolean
 ): Promise<string | undefined> {
   if (state !== 'attached') {
     const id = parseProcessId(process)
     const isLiving = id !== undefined && (await isAlive(host.files, id))
     return isLiving && isBusy ? undefined : `process ${id?.pid ?? '?'} ${isLiving ? 'gave up' : 'died'} while ${state}`
+  }
+  if (expiry !== undefined) {
+    return expiry.untilMs <= (await uptimeMs(host.files)) ? `its time to ${expiry.kind} is over` : undefined
   }
   if (domainOf(owner) === undefined) return undefined
   return (await xenstore.exists(owner)) ? undefined : `xenstore has no ${owner}`

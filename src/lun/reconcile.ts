@@ -1,15 +1,11 @@
 import type { FailedStep } from '../core/error-details.ts'
-import { iqn } from '../core/iqn.ts'
-import { collectFailures } from '../flow/collect.ts'
 import { withDeadline } from '../flow/deadline.ts'
-import { releaseAbandoned } from '../flow/link-lock.ts'
 import { createLocalHost } from '../host/local.ts'
-import { type Context, createContext } from './context.ts'
-import { detachLocked } from './detach.ts'
-import { leaveTarget } from './leave.ts'
-import { type LunOptions, OPERATION_TIMEOUT_MS, runOnLun } from './operation.ts'
+import { createContext } from './context.ts'
+import type { LunOptions } from './operation.ts'
+import { applyActions } from './reconcile-apply.ts'
 import { findNotices, type ReconcileNotice } from './reconcile-notices.ts'
-import { isStillGone, planActions, type ReconcileAction } from './reconcile-plan.ts'
+import { planActions, type ReconcileAction } from './reconcile-plan.ts'
 
 export type { ReconcileAction, ReconcileNotice }
 
@@ -37,8 +33,8 @@ const TIMEOUT_MS = 120_000
 
 /**
  * Compares what this library noted of its work with sessions, devices, maps, records and xenstore, and says, or with
- * `apply` does, what makes them agree: attaches and detaches that died half-way, LUNs whose guest is gone, logins that
- * came up after whoever asked for them was killed, locks of dead processes. It touches only what this library made, and
+ * `apply` does, what makes them agree: attaches and detaches that died half-way, LUNs whose guest is gone, holds whose time
+ * is over, logins that came up after whoever asked for them was killed, locks of dead processes. It touches only what this library made, and
  * nothing that is in use.
  *
  * @throws {@link LunError} `XENSTORE_UNAVAILABLE`: then nobody can say whose guest is gone. `TIMEOUT`
@@ -60,76 +56,7 @@ export async function reconcile(options: ReconcileOptions = {}): Promise<Reconci
     await context.xenstore.list('/local/domain', { signal: stop })
     const [actions, notices] = [await planActions(context), await findNotices(context)]
     if (!apply) return { isApplied: false, actions, notices, failed: [] }
-    const failed = await collectFailures(
-      actions.map(action => [
-        describe(action),
-        async () => await applyAction(context, action, { onEvent: options.onEvent, signal: stop }),
-      ])
-    )
-    stop.throwIfAborted()
+    const failed = await applyActions(context, actions, { onEvent: options.onEvent, signal: stop })
     return { isApplied: true, actions, notices, failed }
   })
-}
-
-type ActionOptions = Pick<ReconcileOptions, 'onEvent'> & { readonly signal: AbortSignal }
-
-// Each one looks again, under the lock, whether it is still wanted.
-async function applyAction(context: Context, action: ReconcileAction, options: ActionOptions): Promise<void> {
-  switch (action.kind) {
-    case 'release':
-      await release(context, action, options)
-      break
-    case 'forget':
-      await forget(context, action, options)
-      break
-    case 'leave':
-      await leave(context, action.target, options)
-      break
-    case 'unlock':
-      await releaseAbandoned(context.host, action.path, options)
-      break
-  }
-}
-
-type Place = Pick<Extract<ReconcileAction, { readonly kind: 'forget' }>, 'target' | 'lun'>
-
-async function release(
-  context: Context,
-  place: Place & { readonly owner: string },
-  options: ActionOptions
-): Promise<void> {
-  const { owner } = place
-  await runOnLun(context.host, operationOn(place), { ...options, owner }, async operation => {
-    if (await isStillGone(context, operation, owner)) await detachLocked(context, operation, {})
-  })
-}
-
-async function forget({ host, journal }: Context, place: Place, options: ActionOptions): Promise<void> {
-  await runOnLun(host, operationOn(place), options, async operation => {
-    if ((await journal.lun(operation)) === undefined) await journal.forgetLun(operation)
-  })
-}
-
-function operationOn({ target, lun }: Place): Parameters<typeof runOnLun>[1] {
-  return { operation: 'reconcile', target: iqn(target), lun }
-}
-
-async function leave(context: Context, name: string, { signal }: ActionOptions): Promise<void> {
-  const timeoutMs = OPERATION_TIMEOUT_MS
-  const step = async <T>(_: unknown, task: () => Promise<T>): Promise<T> => await task()
-  const { failed } = await leaveTarget(context, { target: iqn(name), signal, timeoutMs, step }, { removeMs: timeoutMs })
-  if (failed.length > 0) throw new Error(failed.map(({ step: what, message }) => `${what}: ${message}`).join('; '))
-}
-
-function describe(action: ReconcileAction): string {
-  switch (action.kind) {
-    case 'release':
-      return `release LUN ${action.lun} of ${action.target} for ${action.owner}`
-    case 'forget':
-      return `forget LUN ${action.lun} of ${action.target}`
-    case 'leave':
-      return `leave ${action.target}`
-    case 'unlock':
-      return `remove ${action.path}`
-  }
 }

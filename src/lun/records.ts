@@ -29,6 +29,8 @@ export async function ensureRecords(
   const missing = endpoints.filter(endpoint => findRecord(before, endpoint) === undefined)
   if (missing.length > 0) {
     const records = missing.map(endpointKey)
+    // Before it is known which come about: an error in between must not leave them.
+    made.records.push(...records)
     await journal.noteTarget(target, { records, jobs: await jobsFor(context, 'record', records, 0) })
   }
   // All of them end before anything else, so that after a failure or an abort those made are known.
@@ -41,7 +43,6 @@ export async function ensureRecords(
   )
   const now = (await nodeDb.recordsOf(target)).records
   const created = now.filter(({ path }) => !before.some(record => record.path === path))
-  made.records.push(...created.map(({ path }) => path))
   const noted = missing.map(endpointKey)
   await journal.strikeTarget(target, {
     jobs: noted.map(key => jobName('record', key)),

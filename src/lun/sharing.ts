@@ -19,6 +19,14 @@ interface Sharer {
 
 type Place = Pick<Operation, 'target' | 'lun' | 'owner'>
 
+export interface SharingOptions {
+  /**
+   * False for one who only keeps the LUN: a domain may use this very LUN meanwhile, as it does when it migrates to its
+   * own host. Through another target it may not, since its map would get new paths.
+   */
+  readonly isUser?: boolean
+}
+
 /**
  * Refuses a volume that another domain has: by WWID, since one volume has a device number per path and map, and is
  * found through another target too. The same VM may have it twice, as it has while it migrates to its own host or
@@ -26,8 +34,14 @@ type Place = Pick<Operation, 'target' | 'lun' | 'owner'>
  *
  * @throws {@link LunError} `LUN_SHARED`, `XENSTORE_UNAVAILABLE`
  */
-export async function assertNotShared(context: Context, place: Place, wwid: string): Promise<void> {
-  const sharers = await findSharers(context, place, wwid)
+export async function assertNotShared(
+  context: Context,
+  place: Place,
+  wwid: string,
+  { isUser = true }: SharingOptions = {}
+): Promise<void> {
+  const served = isUser ? {} : ((await context.journal.lun(place))?.owners ?? {})
+  const sharers = (await findSharers(context, place, wwid)).filter(({ backend }) => served[backend] === undefined)
   if (sharers.length === 0) return
   const mine = domainOf(place.owner)
   const isReader = mine !== undefined && (await isReadOnly(context, place.owner))
@@ -140,16 +154,17 @@ const XEN_BLOCK_LOCK = '/var/run/xen-hotplug/block'
  *
  * @throws {@link LunError} `LUN_SHARED`, and what `handOver` throws
  */
-export async function guardSharing(
+export async function guardSharing<T>(
   context: Context,
   operation: Operation,
   wwid: string | undefined,
-  handOver: () => Promise<void>
-): Promise<void> {
-  const check = async (): Promise<void> => {
-    if (wwid !== undefined) await assertNotShared(context, operation, wwid)
-    await handOver()
+  options: SharingOptions,
+  handOver: () => Promise<T>
+): Promise<T> {
+  const check = async (): Promise<T> => {
+    if (wwid !== undefined) await assertNotShared(context, operation, wwid, options)
+    return await handOver()
   }
-  if (domainOf(operation.owner) === undefined) await check()
-  else await context.host.locks.withLock(XEN_BLOCK_LOCK, check, operation)
+  if (domainOf(operation.owner) === undefined) return await check()
+  return await context.host.locks.withLock(XEN_BLOCK_LOCK, check, operation)
 }

@@ -137,7 +137,7 @@ async function removeDevices(
 }
 
 // The sync of a path that is dead lasts as long as the kernel hopes for it, and cannot be stopped.
-async function syncUntil(signal: AbortSignal, sync: Promise<boolean>): Promise<void> {
+export async function syncUntil(signal: AbortSignal, sync: Promise<boolean>): Promise<boolean> {
   const done = new AbortController()
   const aborted = new Promise<never>((_, reject) => {
     const onAbort = (): void => reject(signal.reason as Error)
@@ -145,7 +145,7 @@ async function syncUntil(signal: AbortSignal, sync: Promise<boolean>): Promise<v
     if (signal.aborted) onAbort()
   })
   try {
-    await Promise.race([sync, aborted])
+    return await Promise.race([sync, aborted])
   } finally {
     done.abort()
   }

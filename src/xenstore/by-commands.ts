@@ -1,5 +1,6 @@
 import { isLunError } from '../core/error.ts'
 import type { OperationOptions } from '../core/options.ts'
+import { unlessAborted } from '../flow/unless-aborted.ts'
 import type { Command } from '../host/command.ts'
 import { type Executor, run } from '../host/executor.ts'
 import { changeMode, listChildren, pathExists, readValue, removePath, writeValues } from './commands.ts'
@@ -69,7 +70,7 @@ export function createXenstoreByCommands(executor: Executor, timeoutMs: number):
     transaction: async (task, options) => {
       options?.signal?.throwIfAborted()
       const collected = createCollector()
-      const result = await collected.run(task)
+      const result = await unlessAborted(collected.run(task), options?.signal)
       await write(collected.values, options)
       return result
     },

@@ -40,7 +40,7 @@ export interface Request {
 /** An open connection to xenstored. */
 export interface Connection {
   isOpen(): boolean
-  /** Sends at once, and waits for the answer. A call that is aborted leaves the answer to nobody. */
+  /** Sends as soon as the channel lets it, and waits for the answer. A call that is aborted leaves the answer to nobody. */
   ask(request: Request, options?: OperationOptions): Promise<Uint8Array>
   /** Keeps it from being taken for idle, until the returned function is called. */
   hold(): () => void
@@ -54,6 +54,10 @@ interface Pending {
   readonly reject: (error: unknown) => void
 }
 
+interface Waiting extends Pick<Pending, 'request' | 'reject'> {
+  readonly send: () => void
+}
+
 const MAX_ID = 0xffff_ffff
 
 export async function openConnection(
@@ -64,6 +68,8 @@ export async function openConnection(
   const decoder = createFrameDecoder()
   /** In the order of their deadlines, since all may take equally long. */
   const pending = new Map<number, Pending>()
+  /** Not sent yet. */
+  const waiting: Waiting[] = []
   let channel: ByteChannel | undefined
   let lastId = 0
   let holds = 0
@@ -74,7 +80,8 @@ export async function openConnection(
     if (!isOpen) return
     isOpen = false
     stopWaiting?.abort()
-    for (const { request, reject } of pending.values()) reject(unavailable(`${reason}; asked for ${request.path}`))
+    for (const { request, reject } of [...pending.values(), ...waiting.splice(0)])
+      reject(unavailable(`${reason}; asked for ${request.path}`))
     pending.clear()
     listener.onLost()
   }
@@ -98,6 +105,7 @@ export async function openConnection(
     pending.delete(requestId)
     if (frame.type === type) asked.resolve(frame.payload)
     else asked.reject(refusal(decodeStrings(frame.payload)[0] ?? '', path))
+    sendWaiting()
     noteUse()
   }
   const onBytes = (bytes: Uint8Array): void => {
@@ -128,6 +136,10 @@ export async function openConnection(
       if (stop.aborted) return
     }
   }
+  const sendWaiting = (): void => {
+    const most = channel?.isOneByOne === true ? 1 : Number.POSITIVE_INFINITY
+    while (waiting.length > 0 && pending.size < most) waiting.shift()?.send()
+  }
   const nextId = (): number => {
     do lastId = lastId === MAX_ID ? 1 : lastId + 1
     while (pending.has(lastId))
@@ -140,14 +152,23 @@ export async function openConnection(
     const carrier = channel
     const most = Math.min(MAX_PAYLOAD_BYTES, carrier.maxMessageBytes - HEADER_BYTES)
     if (payload.length > most) throw xenstoreInvalid(path, `asks for a message of ${payload.length} bytes`)
-    const requestId = nextId()
     let onAbort = (): void => {}
     try {
       return await new Promise((resolve, reject) => {
-        onAbort = () => reject(abort?.reason as Error)
+        const send = (): void => {
+          const requestId = nextId()
+          pending.set(requestId, { request, deadlineMs: clock.now() + timeoutMs, resolve, reject })
+          carrier.send(encodeFrame({ type, requestId, transactionId, payload }))
+        }
+        const own = { request, reject, send }
+        onAbort = () => {
+          const at = waiting.indexOf(own)
+          if (at >= 0) waiting.splice(at, 1)
+          reject(abort?.reason as Error)
+        }
         abort?.addEventListener('abort', onAbort, { once: true })
-        pending.set(requestId, { request, deadlineMs: clock.now() + timeoutMs, resolve, reject })
-        carrier.send(encodeFrame({ type, requestId, transactionId, payload }))
+        waiting.push(own)
+        sendWaiting()
         noteUse()
       })
     } finally {

@@ -2,6 +2,7 @@ import { hasCode } from '../core/error.ts'
 import type { OperationOptions } from '../core/options.ts'
 import { withDeadline } from '../flow/deadline.ts'
 import { retry } from '../flow/retry.ts'
+import { unlessAborted } from '../flow/unless-aborted.ts'
 import { type Connection, type ConnectionOptions, openConnection } from './connection.ts'
 import { unavailable } from './errors.ts'
 import { encodeStrings, MESSAGE } from './wire.ts'
@@ -56,6 +57,7 @@ export function createLink(options: ConnectionOptions): Link {
       if (!hasCode('TIMEOUT')(error)) throw error
       throw unavailable(`no connection within ${timeoutMs} ms`, { cause: error })
     }
+    if (stop.signal.aborted) current.close(CLOSED)
     if (!current.isOpen()) throw unavailable('the connection was closed at once')
     for (const [token, watch] of watches) register(current, token, watch)
     return current
@@ -77,6 +79,7 @@ export function createLink(options: ConnectionOptions): Link {
     const done = at.ask({ type: MESSAGE.watch, path: watch.path, payload: encodeStrings(watch.path, token) }).then(
       () => {},
       (error: unknown) => {
+        release()
         // Where the connection went the watch does not: it moves on to the next one.
         if (at.isOpen() && watches.delete(token)) watch.onEnd(error)
         throw error
@@ -145,18 +148,5 @@ export function createLink(options: ConnectionOptions): Link {
       current?.close(CLOSED)
       for (const watch of ended) watch.onEnd()
     },
-  }
-}
-
-async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-  if (signal === undefined) return await work
-  const over = new AbortController()
-  const aborted = new Promise<never>((_, reject) => {
-    signal.addEventListener('abort', () => reject(signal.reason as Error), { signal: over.signal })
-  })
-  try {
-    return await Promise.race([work, aborted])
-  } finally {
-    over.abort()
   }
 }

@@ -1,5 +1,6 @@
 import { isLunError } from '../core/error.ts'
 import type { OperationOptions } from '../core/options.ts'
+import { unlessAborted } from '../flow/unless-aborted.ts'
 import type { Clock } from '../host/clock.ts'
 import type { Connection } from './connection.ts'
 import { conflict, unavailable, xenstoreInvalid } from './errors.ts'
@@ -48,7 +49,8 @@ async function attemptOnce<T>(
     await connection.ask({ type: MESSAGE.transactionEnd, path: seen.path, payload, transactionId })
   }
   try {
-    const result = await task(createTransaction({ connection, transactionId }, seen))
+    // Whatever the task waits for, xenstored keeps a transaction no longer than its caller wants it.
+    const result = await unlessAborted(task(createTransaction({ connection, transactionId }, seen)), signal)
     signal?.throwIfAborted()
     await end('T')
     return { result }

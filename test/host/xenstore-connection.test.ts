@@ -8,6 +8,7 @@ import { createXenstoreConnection } from '../../src/host/xenstore-connection.ts'
 import { openXenstoreDevice } from '../../src/host/xenstore-device.ts'
 import { makeFolder, startDaemon, startServer } from '../xenstore/daemon.ts'
 
+const IDLE_MS = 60_000
 const deaf = { onBytes: () => {}, onClose: () => {} }
 
 afterEach(() => vi.unstubAllEnvs())
@@ -84,7 +85,11 @@ it('keeps no process alive while nothing is awaited', async () => {
 describe('a device', () => {
   it('carries messages both ways, in their order, however many', async () => {
     const received: number[] = []
-    const channel = await openXenstoreDevice(makePipe(), { ...deaf, onBytes: bytes => received.push(...bytes) })
+    const channel = await openXenstoreDevice(
+      makePipe(),
+      { ...deaf, onBytes: bytes => received.push(...bytes) },
+      IDLE_MS
+    )
     for (let n = 0; n < 50; n++) channel.send(Uint8Array.of(n))
     await expect.poll(() => received).toEqual(Array.from({ length: 50 }, (_, n) => n))
     channel.setBusy(false)
@@ -96,27 +101,46 @@ describe('a device', () => {
   it('closes at once though nothing comes, and is heard of no more', async () => {
     const heard: unknown[] = []
     const path = makePipe()
-    const channel = await openXenstoreDevice(path, {
-      onBytes: bytes => heard.push(bytes),
-      onClose: reason => heard.push(reason),
-    })
+    const channel = await openXenstoreDevice(
+      path,
+      {
+        onBytes: bytes => heard.push(bytes),
+        onClose: reason => heard.push(reason),
+      },
+      IDLE_MS
+    )
     channel.close()
     channel.close()
     channel.send(Uint8Array.of(1))
-    const other = await openXenstoreDevice(path, deaf)
+    const other = await openXenstoreDevice(path, deaf, IDLE_MS)
     other.send(Uint8Array.of(2))
     await new Promise(resolve => setTimeout(resolve, 30))
     other.close()
     expect(heard).toEqual([])
   })
 
+  it('that is idle closes itself, and not before', async () => {
+    const reasons: string[] = []
+    const channel = await openXenstoreDevice(makePipe(), { ...deaf, onClose: reason => reasons.push(reason) }, 30)
+    channel.setBusy(false)
+    channel.setBusy(true)
+    await new Promise(resolve => setTimeout(resolve, 60))
+    expect(reasons).toEqual([])
+    channel.setBusy(false)
+    await expect.poll(() => reasons).toEqual([expect.stringContaining('idle')])
+  })
+
   it('that fails says why, once', async () => {
     const reasons: string[] = []
-    const channel = await openXenstoreDevice('/dev/full', {
-      ...deaf,
-      onBytes: () => {},
-      onClose: reason => reasons.push(reason),
-    })
+    const channel = await openXenstoreDevice(
+      '/dev/full',
+      {
+        ...deaf,
+        onBytes: () => {},
+        onClose: reason => reasons.push(reason),
+      },
+      IDLE_MS
+    )
     channel.send(Uint8Array.of(1))
     channel.send(Uint8Array.of(2))
     await expect.poll(() => reasons).toEqual([expect.stringContaining('ENOSPC')])

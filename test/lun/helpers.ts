@@ -86,3 +86,9 @@ export async function startGuest(dom0: SimulatedDom0): Promise<{ backend: XenBac
   const lun = await attach(dom0, 0, dom0, backendPath)
   return { backend, lun }
 }
+
+/** The same host, where xenstore is reached by commands only. */
+export function withoutConnection(dom0: SimulatedDom0): SimulatedDom0 {
+  const { xenstoreConnect: _, ...host } = dom0.host
+  return { ...dom0, host }
+}

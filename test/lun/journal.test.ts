@@ -88,10 +88,10 @@ describe('of a LUN', () => {
       owners: { a: { state: 'attached' }, b: { state: 'attached' } },
     })
     expect(files.modes.get(lunPath)).toBe(0o600)
-    await journal.dropOwner(place, 'a')
-    await journal.dropOwner(place, 'unknown')
+    await journal.dropOwners(place, ['a'])
+    await journal.dropOwners(place, ['unknown'])
     expect(Object.keys((await journal.lun(place))?.owners ?? {})).toEqual(['b'])
-    await journal.dropOwner(place, 'b')
+    await journal.dropOwners(place, ['b'])
     expect(files.contents.has(lunPath)).toBe(false)
   })
 
@@ -113,6 +113,26 @@ describe('of a LUN', () => {
     expect(await journal.lun(place)).toBeUndefined()
     expect(await journal.luns()).toMatchObject([{ ...place, isStale: true, entry: { owners: { a: {} } } }])
   })
+
+  test('a hold may end by itself, and take the place of an owner', async () => {
+    const journal = createJournal(booted())
+    const expiry = { kind: 'prewarm', untilMs: 5 } as const
+    await journal.noteOwner(place, 'a', 'attached', expiry)
+    expect((await journal.lun(place))?.owners).toMatchObject({ a: { expiry } })
+    await journal.noteOwner(place, 'a', 'attached')
+    await journal.noteOwner(place, 'b', 'attached')
+    expect((await journal.lun(place))?.owners['a']).not.toHaveProperty('expiry')
+    await journal.replaceOwner(place, 'b', 'linger:b', { kind: 'linger', untilMs: 6 })
+    expect(Object.keys((await journal.lun(place))?.owners ?? {})).toEqual(['a', 'linger:b'])
+  })
+
+  test.each(['{"kind":"odd","untilMs":5}', '{"kind":"linger"}', '{"kind":"linger","untilMs":1e999}', 'null', '7'])(
+    'an owner whose end is damaged is none: %s',
+    async expiry => {
+      const text = `{"bootId":"boot-1","owners":{"a":{"state":"attached","process":"1 2 3","expiry":${expiry}}}}`
+      expect((await createJournal(booted({ [lunPath]: text })).lun(place))?.owners).toEqual({})
+    }
+  )
 
   test.each([['{'], ['7'], ['{"bootId":"boot-1","wwid":7,"owners":{"a":{"state":"odd","process":"1 2 3"},"b":1}}']])(
     'what is damaged names no owner: %s',

@@ -1,7 +1,17 @@
 import { describe, expect, test } from 'vitest'
-import { attachLun, detachLun, reconcile } from 'xen-lun'
+import { attachLun, detachLun, type Host, reconcile, type XenstoreConnect } from 'xen-lun'
 import type { SimulatedDom0 } from 'xen-lun/testing'
-import { address, attach, backendPath, createDom0, killAt, rejection, startGuest, target } from './helpers.ts'
+import {
+  address,
+  attach,
+  backendPath,
+  createDom0,
+  killAt,
+  rejection,
+  startGuest,
+  target,
+  withoutConnection,
+} from './helpers.ts'
 
 const LOGIN = /^iscsiadm .*--login/
 const LOGOUT = /^iscsiadm .*--logout/
@@ -84,8 +94,39 @@ describe('of a guest that is gone', () => {
     const { backend } = await startGuest(dom0)
     backend.remove()
     await expectRefused(dom0)
+    await expectRefused(withoutConnection(dom0))
+  })
+
+  test('cannot be told from one that lives when xenstored goes before it has answered', async () => {
+    const dom0 = createDom0()
+    await startGuest(dom0)
+    const before = dom0.state()
+    for (let answered = 0; ; answered++) {
+      await dom0.daemons.xenstored.start()
+      const { host, hasStopped } = stopAfter(dom0, answered)
+      const found = await reconcile({ host, apply: true }).catch((error: unknown) => error)
+      expect(dom0.state()).toEqual(before)
+      if (!hasStopped()) break
+      expect(found).toMatchObject({ code: 'XENSTORE_UNAVAILABLE' })
+    }
   })
 })
+
+/** A host whose xenstored ends when it has answered so many requests. */
+function stopAfter({ host, daemons }: SimulatedDom0, answered: number): { host: Host; hasStopped: () => boolean } {
+  const { xenstoreConnect: connect } = host
+  if (connect === undefined) throw new Error('there is no connection to xenstored')
+  let sent = 0
+  const xenstoreConnect: XenstoreConnect = async (...args) => {
+    const channel = await connect(...args)
+    const send = (message: Uint8Array): void => {
+      if (sent++ === answered) void daemons.xenstored.stop()
+      channel.send(message)
+    }
+    return { ...channel, send }
+  }
+  return { host: { ...host, xenstoreConnect }, hasStopped: () => sent > answered }
+}
 
 /** Without xenstored nothing is done, and it is said. */
 async function expectRefused(dom0: SimulatedDom0): Promise<void> {

@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'vitest'
 import { attachLun, createXenstore } from 'xen-lun'
-import type { BackendSpec, SimulatedDom0, XenBackend } from 'xen-lun/testing'
+import type { BackendSpec, SimulatedDom0, SimulationOptions, XenBackend } from 'xen-lun/testing'
 import { alias, attach, createDom0, detach, expectNoChange, ownersOf, target, uuidOf, VBD_1, VBD_2 } from './guests.ts'
+import { withoutConnection } from './helpers.ts'
 
 const QDISK_2 = 'backend/qdisk/2/51712'
 const shared = { code: 'LUN_SHARED', details: { target, lun: 0, domain: 'guest1', backend: VBD_1 } }
@@ -309,11 +310,14 @@ describe('sharing', () => {
   })
 })
 
-describe('while xenstored does not answer', () => {
+describe.each([
+  ['', createDom0],
+  [', on a host of four ports', (options?: SimulationOptions) => withoutConnection(createDom0(options))],
+])('while xenstored does not answer%s', (_, create) => {
   const unavailable = { code: 'XENSTORE_UNAVAILABLE' }
 
   test('a domain that may have the volume is not taken for none', async () => {
-    const dom0 = createDom0()
+    const dom0 = create()
     addBackend(dom0, 1)
     await attach(dom0, VBD_1, { target: alias, lun: 5 })
     const before = dom0.state()
@@ -328,14 +332,14 @@ describe('while xenstored does not answer', () => {
   })
 
   test('a disk is not attached for a domain, and nothing is left over', async () => {
-    const dom0 = createDom0({ faults: { stopped: ['xenstored'] } })
+    const dom0 = create({ faults: { stopped: ['xenstored'] } })
     await expect(attach(dom0, VBD_1)).rejects.toMatchObject(unavailable)
     expect(dom0.leftovers()).toEqual([])
     expect(await dom0.host.files.list('/var/run/xen-hotplug')).toEqual([])
   })
 
   test('a volume that a domain has is refused, with the number of the domain', async () => {
-    const dom0 = createDom0()
+    const dom0 = create()
     await serve(dom0, {}, 'by hand')
     await dom0.daemons.xenstored.stop()
     await expect(attach(dom0, 'rescue')).rejects.toMatchObject({ code: 'LUN_SHARED', details: { domain: '1' } })
@@ -346,6 +350,8 @@ describe('while xenstored does not answer', () => {
 describe('xenstore', () => {
   test('is not asked for an owner that is no domain where no domain has a disk', async () => {
     const dom0 = createDom0()
+    // Whoever asks finds no connection, and tries a command.
+    await dom0.daemons.xenstored.stop()
     const lun = await attachLun({ target, portals: dom0.san.portals }, { host: dom0.host, owner: 'backup' })
     await attach(dom0, 'other')
     await lun.detach()
@@ -357,6 +363,7 @@ describe('xenstore', () => {
     const dom0 = createDom0()
     const { device } = await attach(dom0, 'by hand', { lun: 1 })
     addBackend(dom0, 1, { device }).connect()
+    await dom0.daemons.xenstored.stop()
     await attach(dom0, 'backup')
     expect(dom0.started.filter(line => line.startsWith('xenstore'))).toEqual([])
   })

@@ -1,4 +1,4 @@
-import type { Host } from 'xen-lun'
+import type { Host, XenstoreConnect } from 'xen-lun'
 import type { HostState, San } from 'xen-lun/testing'
 
 /** What a scenario has to play with: a dom0 and its SAN, the real ones of the lab or the simulated ones. */
@@ -6,6 +6,8 @@ export interface World {
   /** The host under test. */
   readonly host: Host
   readonly san: San
+  /** The kernel's device for xenstore, where there is one. */
+  readonly xenstoreDevice?: XenstoreConnect
   readonly daemons: { readonly iscsid: Daemon; readonly multipathd: Daemon }
   /** What the host holds now, seen by other means than the library's. */
   snapshot(): Promise<HostState>

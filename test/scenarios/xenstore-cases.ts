@@ -9,6 +9,10 @@ export interface XenstorePlace {
   /** An absolute path, not there yet; it is removed afterwards. */
   readonly root: string
   readonly clock: Clock
+  /** The longest payload of a message. Default 4096; in the kernel's device the header has to fit in too. */
+  readonly maxPayload?: number
+  /** How many reads are asked for at once. Default 1000. */
+  readonly reads?: number
 }
 
 /** One thing that every way to xenstore has to do alike. */
@@ -57,9 +61,9 @@ async function bytes({ xenstore, root }: XenstorePlace): Promise<void> {
   await assert.rejects(xenstore.readBytes(`${root}/missing`), withCode('XENSTORE_NOT_FOUND'))
 }
 
-async function limits({ xenstore, root }: XenstorePlace): Promise<void> {
+async function limits({ xenstore, root, maxPayload = MAX_PAYLOAD }: XenstorePlace): Promise<void> {
   const path = `${root}/long`
-  const longest = 'x'.repeat(MAX_PAYLOAD - path.length - 1)
+  const longest = 'x'.repeat(maxPayload - path.length - 1)
   await xenstore.write({ [path]: longest })
   assert.equal(await xenstore.read(path), longest)
   await assert.rejects(xenstore.write({ [path]: `${longest}x` }), withCode('XENSTORE_INVALID'))
@@ -81,9 +85,9 @@ async function paths({ xenstore, root }: XenstorePlace): Promise<void> {
 
 async function missing({ xenstore, root }: XenstorePlace): Promise<void> {
   const path = `${root}/no/such`
-  for (const call of [xenstore.read(path), xenstore.list(path), xenstore.readBytes(path)]) {
-    await assert.rejects(call, withCode('XENSTORE_NOT_FOUND'))
-  }
+  await assert.rejects(xenstore.read(path), withCode('XENSTORE_NOT_FOUND'))
+  await assert.rejects(xenstore.list(path), withCode('XENSTORE_NOT_FOUND'))
+  await assert.rejects(xenstore.readBytes(path), withCode('XENSTORE_NOT_FOUND'))
   assert.equal(await xenstore.tryRead(path), undefined)
   assert.equal(await xenstore.exists(path), false)
   await xenstore.write({ [`${root}/there`]: '' })
@@ -101,7 +105,7 @@ async function removal({ xenstore, root }: XenstorePlace): Promise<void> {
 }
 
 async function many({ xenstore, root }: XenstorePlace): Promise<void> {
-  const names = Array.from({ length: 300 }, (_, n) => `child-with-a-rather-long-name-${n}`)
+  const names = Array.from({ length: 100 }, (_, n) => `child-${n}-${'with-a-rather-long-name-'.repeat(3)}`)
   await xenstore.write(Object.fromEntries(names.map(name => [`${root}/${name}`, name])))
   assert.deepEqual((await xenstore.list(root)).toSorted(), names.toSorted())
 }
@@ -259,10 +263,10 @@ async function watchTwice({ xenstore, other, root, clock }: XenstorePlace): Prom
   await second.return?.()
 }
 
-async function pipelined({ xenstore, root }: XenstorePlace): Promise<void> {
+async function pipelined({ xenstore, root, reads: length = MANY }: XenstorePlace): Promise<void> {
   await xenstore.write({ [`${root}/a`]: 'A', [`${root}/b`]: 'B' })
-  const reads = Array.from({ length: MANY }, async (_, n) => await xenstore.tryRead(`${root}/${'abc'[n % 3] ?? ''}`))
-  const expected = Array.from({ length: MANY }, (_, n) => ['A', 'B', undefined][n % 3])
+  const reads = Array.from({ length }, async (_, n) => await xenstore.tryRead(`${root}/${'abc'[n % 3] ?? ''}`))
+  const expected = Array.from({ length }, (_, n) => ['A', 'B', undefined][n % 3])
   assert.deepEqual(await Promise.all(reads), expected)
 }
 
@@ -270,7 +274,7 @@ async function pipelined({ xenstore, root }: XenstorePlace): Promise<void> {
 export const xenstoreCases: readonly XenstoreCase[] = [
   { name: 'keeps values exact', run: values },
   { name: 'keeps all bytes from 1 to 255', run: bytes },
-  { name: 'takes a message of 4096 bytes, refuses one of 4097 and lives on', run: limits },
+  { name: 'takes the longest message, refuses one byte more and lives on', run: limits },
   { name: 'takes deep and relative paths, and refuses bad ones', run: paths },
   { name: 'says what is not there', run: missing },
   { name: 'removes what is there, and is content with what is not', run: removal },
@@ -285,5 +289,5 @@ export const xenstoreCases: readonly XenstoreCase[] = [
   { name: 'watches', run: watchChanges, needsSocket: true },
   { name: 'hears of the removal of a parent', run: watchParent, needsSocket: true },
   { name: 'watches one path twice', run: watchTwice, needsSocket: true },
-  { name: 'answers a thousand reads at once', run: pipelined, needsSocket: true },
+  { name: 'answers many reads at once', run: pipelined, needsSocket: true },
 ]

@@ -89,11 +89,13 @@ export function createMemoryFiles(tree: MemoryTree = {}): MemoryFiles {
     link: async (existing, path) => {
       if (exists(path)) return false
       contents.set(path, contents.get(existing) ?? '')
+      modes.set(path, modes.get(resolve(existing)) ?? 0o600)
       inodes.set(path, inodeOf(resolve(existing)))
       return true
     },
     remove: async path => {
       inodes.delete(resolve(path))
+      modes.delete(resolve(path))
       return contents.delete(resolve(path)) || links.delete(path)
     },
     makeDirectory: async path => {

@@ -2,6 +2,10 @@ import { getEventListeners } from 'node:events'
 import type { Socket } from 'node:net'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
+import type { XenstoreConnect } from '../../src/host/byte-channel.ts'
+import { createNodeClock } from '../../src/host/node-clock.ts'
+import { createXenstoreModel } from '../../src/testing/dom0/xenstore.ts'
+import { createXenstored } from '../../src/testing/dom0/xenstored.ts'
 import type { XenstorePermissions } from '../../src/xenstore/permissions.ts'
 import type { Xenstore } from '../../src/xenstore/types.ts'
 import { createXenstore } from '../../src/xenstore/xenstore.ts'
@@ -80,9 +84,9 @@ describe('garbage', () => {
     const path = await startServer(socket =>
       socket.on('data', bytes => socket.write(message(16, bytes.readUInt32LE(4), name)))
     )
-    for (const call of [createClient(path).tryRead('a'), createClient(path).exists('a')]) {
-      await expect(call).rejects.toMatchObject(UNAVAILABLE)
-    }
+    // One after the other: nobody would hear the second fail while the first is awaited.
+    await expect(createClient(path).tryRead('a')).rejects.toMatchObject(UNAVAILABLE)
+    await expect(createClient(path).exists('a')).rejects.toMatchObject(UNAVAILABLE)
   })
 
   it.each([
@@ -96,6 +100,49 @@ describe('garbage', () => {
       socket.on('data', bytes => socket.write(message(16, bytes.readUInt32LE(4), `${name}\0`)))
     )
     await expect(createClient(path).read('a')).rejects.toMatchObject({ code })
+  })
+})
+
+describe('a channel that takes one message at a time', () => {
+  it('is given the next when the last is answered, and what was aborted meanwhile never', async () => {
+    const model = createXenstoreModel()
+    const sent: number[] = []
+    let unanswered = 0
+    const xenstoreConnect: XenstoreConnect = async listener => {
+      const session = createXenstored(model).connect({ onBytes: bytes => listener.onBytes(bytes), onClose: () => {} })
+      const send = (message: Uint8Array): void => {
+        sent.push(message[0] ?? 0)
+        expect(unanswered++).toBe(0)
+        setTimeout(() => {
+          unanswered--
+          session?.receive(message)
+        }, 1)
+      }
+      return { maxMessageBytes: 4096, isOneByOne: true, send, setBusy: () => {}, close: () => {} }
+    }
+    const host = { executor, clock: createNodeClock(), xenstoreConnect }
+    const xenstore = createXenstore(host, { transport: 'native', timeoutMs: 50 })
+    const control = new AbortController()
+    const values = Object.fromEntries(Array.from({ length: 60 }, (_, n) => [`/v/${n}`, String(n)]))
+    const writing = xenstore.write(values)
+    await expect.poll(() => sent).toContain(11)
+    const aborted = xenstore.rm('/v', { signal: control.signal })
+    setTimeout(() => control.abort('enough'), 3)
+    await expect(aborted).rejects.toBe('enough')
+    await writing
+    expect(await xenstore.list('/v')).toHaveLength(60)
+    expect(sent.filter(type => type === 13)).toEqual([])
+  })
+
+  it('fails what waits for it when it is lost', async () => {
+    const xenstoreConnect: XenstoreConnect = async listener => {
+      const send = (): void => void setTimeout(() => listener.onClose('gone'), 1)
+      return { maxMessageBytes: 4096, isOneByOne: true, send, setBusy: () => {}, close: () => {} }
+    }
+    const host = { executor, clock: createNodeClock(), xenstoreConnect }
+    const xenstore = createXenstore(host, { transport: 'native' })
+    const results = await Promise.allSettled([xenstore.read('a'), xenstore.read('b'), xenstore.exists('c')])
+    for (const result of results) expect(result).toMatchObject({ reason: UNAVAILABLE })
   })
 })
 
@@ -193,6 +240,7 @@ describe('a message', () => {
     const sent: Uint8Array[] = []
     const channel = {
       maxMessageBytes: 4096,
+      isOneByOne: true,
       send: (bytes: Uint8Array) => sent.push(bytes),
       setBusy: () => {},
       close: () => {},

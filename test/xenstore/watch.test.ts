@@ -86,6 +86,17 @@ describe('a watch', () => {
     expect(await nextOfFirst).toBe('/x')
   })
 
+  it('that is refused does not keep the connection', async () => {
+    let closed = 0
+    const path = await startServer(socket => {
+      socket.on('close', () => closed++)
+      socket.on('data', bytes => socket.write(message(16, bytes.readUInt32LE(4), 'EACCES\0')))
+    })
+    const events = createClient(path, { idleMs: 30 }).watch('/x')[Symbol.asyncIterator]()
+    await expect(events.next()).rejects.toMatchObject({ code: 'XENSTORE_ACCESS_DENIED' })
+    await expect.poll(() => closed).toBe(1)
+  })
+
   it('is answered by the kernel without the number of the request', async () => {
     const path = await startServer(socket =>
       socket.on('data', bytes => {
@@ -182,6 +193,30 @@ describe('a transaction', () => {
     })
     await expect(running).rejects.toMatchObject({ code: 'XENSTORE_NOT_FOUND' })
     expect([runs, daemon.requests]).toEqual([1, [6, 2, 7]])
+  })
+
+  it('that is aborted is ended at once, whatever its task waits for', async () => {
+    const daemon = await startDaemon()
+    const xenstore = createClient(daemon.path)
+    const control = new AbortController()
+    const reason = new Error('enough')
+    let late: Promise<unknown> = Promise.resolve()
+    const running = xenstore.transaction(
+      async tx => {
+        await tx.write({ a: '1' })
+        setTimeout(() => control.abort(reason), 10)
+        await new Promise(resolve => setTimeout(resolve, 100))
+        late = tx.write({ b: '1' })
+        await late
+      },
+      { signal: control.signal }
+    )
+    await expect(running).rejects.toBe(reason)
+    expect(daemon.requests).toEqual([6, 11, 7])
+    await expect
+      .poll(async () => await late.catch((error: unknown) => error))
+      .toMatchObject({ code: 'XENSTORE_INVALID' })
+    expect(await xenstore.exists('a')).toBe(false)
   })
 
   it('is gone with its connection', async () => {

@@ -10,9 +10,11 @@ export interface DomainSpec {
   readonly uuid: string
 }
 
-/** A disk that dom0 serves to a domain, as a toolstack makes it known. */
+/** A disk that is served to a domain, as a toolstack makes it known. */
 export interface BackendSpec {
   readonly domid: number
+  /** Who serves it: default 0, this dom0. Of a driver domain there is what xenstore says of it, and no more. */
+  readonly backendDomid?: number
   /** `51712` is xvda. */
   readonly devid: number
   /** Default `vbd`: the kernel's blkback. `qdisk` is served by QEMU, a process. */
@@ -48,6 +50,11 @@ export interface XenBackend {
   connect(): void
   /** What the backend says it does. The device stays open until {@link XenBackend.remove}. */
   setState(state: XenbusState): void
+  /**
+   * The frontend is gone: the kernel closes the device and says so; the directory stays. The toolstack runs its script
+   * now, and removes the directory then.
+   */
+  disconnect(): void
   /** Closes the device; backend and frontend are gone from xenstore. Removing it from xenstore does the same. */
   remove(): void
 }
@@ -84,22 +91,28 @@ const FIRST_QEMU_PID = 2000
 export function createXen(parts: XenParts): SimulatedXen {
   const { tree, xenstore } = parts
   return {
-    addDomain: ({ domid, name, uuid }) =>
+    addDomain: ({ domid, name, uuid }) => {
       xenstore.write({
         [`/local/domain/${domid}/vm`]: `/vm/${uuid}`,
         [`/local/domain/${domid}/name`]: name,
         [`/local/domain/${domid}/domid`]: String(domid),
         [`/vm/${uuid}/name`]: name,
         [`/vm/${uuid}/uuid`]: uuid,
-      }),
+      })
+      xenstore.announce('@introduceDomain')
+    },
     removeDomain: domid => {
       const vm = xenstore.values.get(`/local/domain/${domid}/vm`)
       xenstore.remove(`/local/domain/${domid}`)
+      xenstore.remove(`/libxl/${domid}`)
       if (vm !== undefined) xenstore.remove(vm)
+      xenstore.announce('@releaseDomain')
     },
     addBackend: spec => {
-      const { kind = 'vbd', domid, devid, mode = 'w', device = '' } = spec
-      const path = `/local/domain/0/backend/${kind}/${domid}/${devid}`
+      const { kind = 'vbd', domid, backendDomid = 0, devid, mode = 'w', device = '' } = spec
+      const path = `/local/domain/${backendDomid}/backend/${kind}/${domid}/${devid}`
+      const notes = `/libxl/${domid}/device/vbd/${devid}`
+      const isHere = backendDomid === 0
       if (xenstore.values.has(path)) throw new Error(`there is a backend ${path} already`)
       const frontend = `/local/domain/${domid}/device/vbd/${devid}`
       const write = (name: string, value: string | number): void =>
@@ -112,14 +125,20 @@ export function createXen(parts: XenParts): SimulatedXen {
       write('type', kind === 'qdisk' ? 'qdisk' : 'phy')
       write('mode', mode)
       setState('InitWait')
-      xenstore.write({ [`${frontend}/backend`]: path, [`${frontend}/backend-id`]: '0' })
+      xenstore.write({
+        [`${frontend}/backend`]: path,
+        [`${frontend}/backend-id`]: String(backendDomid),
+        [`${notes}/frontend`]: frontend,
+        [`${notes}/backend`]: path,
+      })
 
       const open = kind === 'qdisk' ? () => openByQemu(parts, spec) : () => openByBlkback(parts, spec, path)
-      const hide = kind === 'qdisk' ? () => {} : publishBackend(parts, spec, path)
+      const hide = kind === 'qdisk' || !isHere ? () => {} : publishBackend(parts, spec, path)
       let close: (() => void) | undefined
       let isPresent = true
+      let isClosed = false
       const serve = (): void => {
-        if (close !== undefined || !isPresent) return
+        if (close !== undefined || isClosed || !isPresent || !isHere) return
         close = open()
         if (close !== undefined) setState('Connected')
       }
@@ -127,6 +146,7 @@ export function createXen(parts: XenParts): SimulatedXen {
         if (changed === `${path}/physical-device` && kind === 'vbd') serve()
         if (!isPresent || xenstore.values.has(path)) return
         isPresent = false
+        if (isClosed) return
         close?.()
         hide()
       })
@@ -143,9 +163,17 @@ export function createXen(parts: XenParts): SimulatedXen {
         setState: state => {
           if (isPresent) setState(state)
         },
+        disconnect: () => {
+          if (isClosed || !isPresent) return
+          isClosed = true
+          close?.()
+          hide()
+          setState('Closed')
+        },
         remove: () => {
           xenstore.remove(path)
           xenstore.remove(frontend)
+          xenstore.remove(notes)
         },
       }
     },

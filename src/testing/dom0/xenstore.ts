@@ -19,6 +19,8 @@ export interface XenstoreModel {
   write(entries: Readonly<Record<string, string>>): void
   /** Removes a node with all below it. */
   remove(path: string): void
+  /** Tells who watches `@introduceDomain` or `@releaseDomain`. */
+  announce(event: '@introduceDomain' | '@releaseDomain'): void
   /** Hears of every change, until the returned function is called. */
   onChange(listener: (change: StoredChange) => void): () => void
 }
@@ -74,6 +76,7 @@ export function createXenstoreModel(): XenstoreModel {
     remove: path => {
       if (nodes.has(path)) view(0).remove(path)
     },
+    announce: event => tell({ path: event, isExact: true }),
     onChange: listener => {
       listeners.add(listener)
       return () => void listeners.delete(listener)

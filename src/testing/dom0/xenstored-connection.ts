@@ -33,6 +33,7 @@ export function createXenstoredConnect(process: SimulatedProcess, xenstored: Xen
     }
     return {
       maxMessageBytes: MAX_MESSAGE_BYTES,
+      isOneByOne: false,
       send: message => {
         if (!isClosed) sending = sending.then(async () => await send(message))
       },

@@ -86,6 +86,7 @@ function createSession(
     client.onBytes(frame(type, requestId, transactionId, payload))
   const sendEvent = (path: string, token: string): void => send(WATCH_EVENT, 0, 0, Buffer.from(`${path}\0${token}\0`))
   const stopListening = model.onChange(({ path, isExact }: StoredChange) => {
+    for (const { path: event, token } of watches) if (event.startsWith('@') && event === path) sendEvent(event, token)
     for (const watch of watches.filter(({ path: watched }) => !watched.startsWith('@'))) {
       const full = fullPath(watch.path, domid)
       const isBelow = full === '/' || path.startsWith(`${full}/`)

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { attachLun, detachLun, type Host, type LunEvent, reconcile } from 'xen-lun'
+import { attachLun, cooldown, detachLun, type Host, type LunEvent, prewarm, reconcile, releaseExpired } from 'xen-lun'
 import type { SimulatedDom0 } from 'xen-lun/testing'
 import { type CrashOutcome, type CrashPlan, exploreCrashes } from './crashes.ts'
 
@@ -66,6 +66,37 @@ const attachAndDie = async (_: Host, world: SimulatedDom0): Promise<unknown> => 
 }
 const DEATH_MS = 20_000
 
+const TTL_MS = 300_000
+const warm = async (host: Host, { san }: SimulatedDom0): Promise<unknown> =>
+  await prewarm({ target, portals: san.portals }, { host, owner: 'p', ttlMs: TTL_MS })
+const cool = async (host: Host): Promise<unknown> => await cooldown({ target }, { host, owner: 'p' })
+const removeForGuest = async (host: Host): Promise<unknown> => await detachLun({ target }, { host, owner })
+const addAndRemove = async (host: Host, world: SimulatedDom0): Promise<unknown> => {
+  await attachForGuest(host, world)
+  return await removeForGuest(host)
+}
+const letLinger = async (host: Host): Promise<unknown> => await detachLun({ target }, { host, lingerMs: TTL_MS })
+const attachAndLetLinger = async (host: Host, world: SimulatedDom0): Promise<unknown> => {
+  await attach(host, world)
+  return await letLinger(host)
+}
+const expire = async (host: Host): Promise<unknown> => {
+  await host.clock.sleep(TTL_MS)
+  const { failed, nextInMs } = await releaseExpired({ host })
+  return expect([failed, nextInMs]).toEqual([[], undefined])
+}
+/** Drafts and locks of the dead are for `reconcile`, sessions are not. */
+const expireAll = async (host: Host, world: SimulatedDom0): Promise<unknown> => {
+  await expire(host)
+  expect(world.state().sessions).toEqual([])
+  return await reconcileTwice(host)
+}
+/** Whatever dies, somebody has the LUN. */
+const expectHeld = async (host: Host): Promise<void> => {
+  const entry = await host.files.read(`/run/xen-lun/luns/${target},0.json`)
+  expect(entry).toContain('"attached"')
+}
+
 const plans: Readonly<Record<string, Omit<CrashPlan, 'dom0'>>> = {
   'attach, then detach': { doomed: attach, next: detach },
   'attach, then attach and detach': { doomed: attach, next: both },
@@ -88,6 +119,63 @@ const plans: Readonly<Record<string, Omit<CrashPlan, 'dom0'>>> = {
     next: async host => {
       await detachLun({ target }, { host, owner })
       return await detach(host)
+    },
+  },
+  'prewarm, then cooldown': { doomed: warm, next: cool },
+  'prewarm, then add and remove': { doomed: warm, next: addAndRemove },
+  'prewarm, then its end': { doomed: warm, next: expireAll },
+  'prewarm again, then its end': { before: warm, doomed: warm, next: expireAll },
+  'add of a prewarmed LUN, then remove and cooldown': {
+    before: warm,
+    doomed: attachForGuest,
+    next: async host => {
+      await expectHeld(host)
+      await removeForGuest(host)
+      return await cool(host)
+    },
+  },
+  'add of a prewarmed LUN for a guest that is gone, then its end': {
+    before: warm,
+    doomed: attachForGuest,
+    next: async (host, world) => {
+      await expectHeld(host)
+      await reconcileOnly(host)
+      return await expireAll(host, world)
+    },
+  },
+  'cooldown, then cooldown': { before: warm, doomed: cool, next: cool },
+  'cooldown, then add and remove': { before: warm, doomed: cool, next: addAndRemove },
+  'release of what has expired, then reconcile': {
+    before: async (host, world) => {
+      await warm(host, world)
+      await host.clock.sleep(TTL_MS)
+    },
+    doomed: async host => await releaseExpired({ host }),
+    next: reconcileTwice,
+  },
+  'detach that lingers, then attach and detach': {
+    before: attach,
+    doomed: letLinger,
+    next: async (host, world) => {
+      await expectHeld(host)
+      return await both(host, world)
+    },
+  },
+  'detach that lingers, then detach and its end': {
+    before: attach,
+    doomed: letLinger,
+    next: async (host, world) => {
+      await letLinger(host)
+      return await expireAll(host, world)
+    },
+  },
+  'add of a lingering LUN, then remove and its end': {
+    before: attachAndLetLinger,
+    doomed: attachForGuest,
+    next: async (host, world) => {
+      await expectHeld(host)
+      await removeForGuest(host)
+      return await expireAll(host, world)
     },
   },
   'detach, then detach': { before: attach, doomed: detach, next: detach },

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { attachLun, detachLun, type LunEvent, reconcile } from 'xen-lun'
+import { attachLun, cooldown, detachLun, type LunEvent, prewarm, reconcile, releaseExpired } from 'xen-lun'
 import type { SimulatedDom0 } from 'xen-lun/testing'
 import type { Work } from './crashes.ts'
 import { exploreInterleavings, type InterleavingPlan } from './interleavings.ts'
@@ -48,13 +48,51 @@ const dieAttaching: Work = async (_, dom0) => {
   await dom0.host.clock.sleep(DEATH_MS)
 }
 const DEATH_MS = 20_000
+const TTL_MS = 300_000
+const warm: Work = async (host, { san }) =>
+  await prewarm({ target, portals: san.portals }, { host, owner: 'p', ttlMs: TTL_MS })
+const cool: Work = async host => await cooldown({ target }, { host, owner: 'p' })
+const warmAndWait: Work = async (host, world) => {
+  await warm(host, world)
+  await host.clock.sleep(TTL_MS)
+}
+const release: Work = async host => {
+  const { failed } = await releaseExpired({ host })
+  expect(failed).toEqual([])
+}
+const letLinger: Work = async host => await detachLun({ target }, { host, lingerMs: TTL_MS })
+const guest = 'backend/vbd/7/51712'
+/** With an owner of its own, whatever became of the hold. */
+const add: Work = async (host, world) => {
+  await attachAs(guest)(host, world)
+  expect(await host.files.read(`/run/xen-lun/luns/${target},0.json`)).toContain(guest)
+  expect(world.state().maps).toHaveLength(1)
+}
+/** A hold that lingers is left to its end. */
+const endHolds: Work = async (host, world) => {
+  await cool(host, world)
+  await detachAs(guest)(host, world)
+  const { nextInMs = 0 } = await releaseExpired({ host })
+  await host.clock.sleep(nextInMs)
+  await release(host, world)
+}
 const putAway: Work = async (host, world: SimulatedDom0) => {
   await detachAs('another')(host, world)
   for (const lun of [0, 1]) await detach(lun)(host, world)
   await detach(0, another)(host, world)
 }
 
-const cases: Readonly<Record<string, Omit<InterleavingPlan, 'dom0' | 'after'>>> = {
+const holds: Readonly<Record<string, Omit<InterleavingPlan, 'dom0' | 'after'>>> = {
+  'prewarm and prewarm': { both: [warm, warm] },
+  'prewarm and add': { both: [warm, add] },
+  'add and cooldown': { before: warm, both: [add, cool] },
+  'add and release of what has expired': { before: warmAndWait, both: [add, release] },
+  'prewarm again and release of what has expired': { before: warmAndWait, both: [warm, release] },
+  'release and release of what has expired': { before: warmAndWait, both: [release, release] },
+  'detach that lingers and add': { before: attach(0), both: [letLinger, add] },
+}
+
+const cases: typeof holds = {
   'attach and attach of one LUN': { both: [attach(0), attach(0)] },
   'attach of one LUN and of another': { both: [attach(0), attach(1)] },
   'attach and detach of one LUN': { before: attach(0), both: [attach(0), detach(0)] },
@@ -76,8 +114,13 @@ const cases: Readonly<Record<string, Omit<InterleavingPlan, 'dom0' | 'after'>>> 
   'attach of a target and detach of another': { before: attach(0), both: [detach(0), attach(0, another)] },
 }
 
-test.each(Object.entries(cases))('%s: every interleaving ends well', { timeout: 60_000 }, async (name, plan) => {
-  const found = await exploreInterleavings({ ...plan, dom0, after: putAway })
+const plans = [
+  ...Object.entries(cases).map(([name, plan]) => [name, { ...plan, after: putAway }] as const),
+  ...Object.entries(holds).map(([name, plan]) => [name, { ...plan, after: endHolds }] as const),
+]
+
+test.each(plans)('%s: every interleaving ends well', { timeout: 60_000 }, async (name, plan) => {
+  const found = await exploreInterleavings({ ...plan, dom0 })
   console.log(`${name}: ${found.length} interleavings`)
   expect(found.length).toBeGreaterThan(10)
   expect(found.filter(({ errors, leftovers }) => leftovers.length > 0 || errors.length > 0)).toEqual([])

@@ -1,6 +1,5 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { parseTarget } from '../../examples/block-script/target.ts'
 import { invalid } from '../../src/core/check.ts'
 import { isLunError } from '../../src/core/error.ts'
 import { iqn } from '../../src/core/iqn.ts'
@@ -8,6 +7,8 @@ import { MAX_LUN } from '../../src/core/lun-number.ts'
 import { formatPortal, portal } from '../../src/core/portal.ts'
 import { wwid } from '../../src/core/wwid.ts'
 import { describe as describeCommand } from '../../src/host/command.ts'
+import { parseDiskTarget } from '../../src/hotplug/disk-target.ts'
+import { parsePortalsConf } from '../../src/hotplug/portals-conf.parse.ts'
 import { createJournal } from '../../src/lun/journal.ts'
 import { parseLunEntry, parseTargetEntry, type TargetEntry } from '../../src/lun/journal-entries.ts'
 import { type AttachWish, checkAttachRequest } from '../../src/lun/request.ts'
@@ -33,6 +34,7 @@ const LUN = {
   owners: {
     'backend/vbd/1/51712': { state: 'attached', process: PROCESS },
     default: { state: 'detaching', process: PROCESS },
+    migration: { state: 'attached', process: PROCESS, expiry: { kind: 'prewarm', untilMs: 123_456 } },
   },
 }
 
@@ -52,9 +54,12 @@ testReader('what is noted of a LUN', {
   read: text => parseLunEntry(text, 'b'),
   check: ({ entry: { wwid: name, owners } }) => {
     if (name !== undefined) wwid(name)
-    for (const [owner, { state }] of Object.entries(owners)) {
+    for (const [owner, { state, expiry }] of Object.entries(owners)) {
       ensureFilled(owner, 'owner')
       ensureOneOf(state, ['attaching', 'attached', 'detaching'], 'state')
+      if (expiry === undefined) continue
+      ensureOneOf(expiry.kind, ['prewarm', 'linger'], 'kind')
+      ensure(Number.isFinite(expiry.untilMs), 'is no time', expiry.untilMs)
     }
   },
   refusals: [],
@@ -178,17 +183,28 @@ function checkWish({ target, lun, source, multipath, expected }: AttachWish): vo
   if (expected.wwid !== undefined) ensureFilled(expected.wwid, 'WWID')
 }
 
-/** What xl hands to the block script: what its own syntax refuses is told in an error for people. */
+/** What a disk line asks for. */
 function wishOf(params: string): AttachWish {
-  try {
-    const { target, portals, lun, expected, multipath } = parseTarget(params)
-    return checkAttachRequest({ target, portals, lun, expected, multipath })
-  } catch (error) {
-    const isPlain = error instanceof Error && Object.getPrototypeOf(error) === Error.prototype
-    if (isPlain && /^(?:unknown key|\w+= is )/.test(error.message)) throw invalid('target', params, 'is refused')
-    throw error
-  }
+  const target = parseDiskTarget(params)
+  if (target.kind === 'alias') throw invalid('target', target.alias, 'is an alias, which there is none of here')
+  return checkAttachRequest(target.kind === 'name' ? { target: target.target } : target.request)
 }
+
+testReader('the portals of a block-iscsi.conf', {
+  read: parsePortalsConf,
+  check: portals => {
+    ensure(portals.length <= 64, 'are too many', portals.length)
+    for (const word of portals) ensure(/^[^\s$`]+$/.test(word), 'is no word', word)
+  },
+  refusals: ['UNEXPECTED_OUTPUT'],
+  captures: [
+    'PORTALS=(10.0.1.1 10.0.2.1)\n',
+    '# array\nPORTALS=( "10.0.1.1" # first\n  \'10.0.2.1:3260\'\n[fd00::1] )\nOTHER=$(date)\n',
+    'declare -a PORTALS=(a b)\nPORTALS+=(c)\nPORTALS[7]=d\nPORTALS="e f"',
+  ],
+  values: /[\d.]+|"[^"]*"/g,
+  long: ['PORTALS=(', 'a ', 'PORTALS=a\n', '"', '#'].map(unit => megabyteOf(unit)),
+})
 
 testReader('the target of a disk line', {
   read: wishOf,

@@ -1,0 +1,13 @@
+import { existsSync } from 'node:fs'
+import { run } from './run.ts'
+
+const launcher = '/etc/xen/scripts/block-xen-lun'
+
+/** Installs the block script as an administrator does, also in the place of Xen's own; once per boot. */
+export const installScript = async (): Promise<void> => {
+  if (existsSync(launcher)) return
+  await run('node', ['/project/dist/xen-lun.cjs', 'install-script', '--divert-block-iscsi'])
+}
+
+/** What the block script and those of Xen have logged so far. */
+export const scriptLog = '/var/log/xen/xen-hotplug.log'

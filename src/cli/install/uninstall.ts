@@ -1,0 +1,54 @@
+import { describe } from '../../host/command.ts'
+import type { Io } from '../io.ts'
+import { removeDiversion } from './divert.ts'
+import { findDiversion, type Installation } from './install.ts'
+import { LAYOUT, MARKERS, PLACES } from './layout.ts'
+import { isMarked, lookAt, removing, rootOf } from './places.ts'
+import { findSnapshot, removingSnapshot } from './snapshot.ts'
+import { commandSteps, runSteps } from './steps.ts'
+import { disableUnits, forgetUnits, isSystemdRunning } from './systemd.ts'
+
+/**
+ * Removes what {@link install} has placed, and gives block-iscsi back. Folders stay, but for the one that is ours alone.
+ *
+ * @throws {@link LunError} `INVALID_INPUT`, `FOREIGN_FILE`, `COMMAND_FAILED`, `INSTALL_INCOMPLETE`
+ */
+export async function uninstall({ host, signal }: Io, prefix: string | undefined): Promise<Installation> {
+  const { files, executor } = host
+  const root = rootOf(prefix)
+  const parts = await Promise.all(
+    PLACES.map(async ([place, marker]) => {
+      const path = `${root}${place}`
+      return removing(files, path, await lookAt(files, path, marker))
+    })
+  )
+  const snapshot = await findSnapshot(files, root)
+  const diversion = await findDiversion(host, root, signal)
+  const iscsi = `${root}${LAYOUT.blockIscsi}`
+  // Where nothing of ours is diverted it is Xen's, and none of our business.
+  const isOurs = diversion === 'ours' || isMarked((await files.read(iscsi)) ?? '', MARKERS.blockLauncher)
+  const given = isOurs ? [removing(files, iscsi, await lookAt(files, iscsi, MARKERS.blockLauncher))] : []
+  const diverting = diversion === 'ours' ? [removeDiversion(root)] : []
+  const hasUnits = parts.some(({ outcome }) => outcome.path.includes('/systemd/') && outcome.outcome === 'removed')
+  const isLive = root === '' && hasUnits && (await isSystemdRunning(files))
+  const [before, after] = isLive ? [disableUnits(), forgetUnits()] : [[], []]
+  signal.throwIfAborted()
+  await runSteps([
+    ...commandSteps(executor, before),
+    ...given.flatMap(({ steps }) => steps),
+    ...commandSteps(executor, diverting),
+    ...removingSnapshot(files, snapshot),
+    // Last come the bundles, without which the launchers would start nothing.
+    ...parts.toReversed().flatMap(({ steps }) => steps),
+    ...commandSteps(executor, after),
+    { name: `remove ${root}${LAYOUT.folder}`, run: async () => await files.removeDirectory(`${root}${LAYOUT.folder}`) },
+  ])
+  return {
+    files: [
+      ...[...parts, ...given].map(({ outcome }) => outcome),
+      { path: snapshot.path, outcome: snapshot.isThere ? 'removed' : 'absent' },
+    ],
+    commands: [...before, ...diverting, ...after].map(describe),
+    notes: [],
+  }
+}

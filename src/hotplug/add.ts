@@ -1,0 +1,47 @@
+import { LunError } from '../core/error.ts'
+import { attachLun } from '../lun/attach.ts'
+import type { HandedOver } from '../lun/establish.ts'
+import { type Call, keyOf } from './call.ts'
+import { readRequest } from './request.ts'
+
+/**
+ * Attaches the LUN of a disk and tells blkback its device. It returns with the paths that are there; a run of its own
+ * completes those that are missing.
+ */
+export async function add(call: Call): Promise<void> {
+  const { host, backend, budget, signal, onEvent, log } = call
+  const request = await readRequest(call)
+  const attachment = await attachLun(request, {
+    host,
+    owner: backend.path,
+    timeoutMs: budget.workMs,
+    undoTimeoutMs: budget.undoMs,
+    signal,
+    onEvent,
+    handOver: async device => await connect(call, device),
+  })
+  log(`${attachment.outcome}: ${attachment.device}, volume ${attachment.wwid}`)
+  if (attachment.isDegraded) call.startLater('complete')
+}
+
+/** All keys at once: who watches sees none of them, or all. */
+async function connect(call: Call, { device, deviceNumber: { major, minor } }: HandedOver): Promise<void> {
+  const { xenstore } = call
+  // The kernel reads it by `%x:%x`, and takes no second value: drivers/block/xen-blkback/xenbus.c, backend_changed.
+  const physicalDevice = `${major.toString(16)}:${minor.toString(16)}`
+  const present = await xenstore.tryRead(keyOf(call, 'physicalDevice'))
+  if (present !== undefined && present !== physicalDevice) throw taken(call, present, physicalDevice)
+  // Not into a directory that the toolstack has removed meanwhile.
+  await xenstore.read(keyOf(call, 'params'))
+  await xenstore.rm(keyOf(call, 'error'))
+  await xenstore.write({
+    [keyOf(call, 'physicalDevice')]: physicalDevice,
+    [keyOf(call, 'physicalDevicePath')]: device,
+    [keyOf(call, 'status')]: 'connected',
+  })
+}
+
+function taken({ backend: { path } }: Call, found: string, expected: string): LunError<'BACKEND_TAKEN'> {
+  const message = `${path} serves device ${found} already, and blkback takes no other (${expected}): detach the disk first`
+  return new LunError('BACKEND_TAKEN', message, { backend: path, found, expected })
+}

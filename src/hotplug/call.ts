@@ -1,0 +1,41 @@
+import type { LunEvent } from '../core/event.ts'
+import type { Host } from '../host/host.ts'
+import type { Xenstore } from '../xenstore/types.ts'
+import type { LaterAction } from './action.ts'
+import type { Budget } from './budget.ts'
+import type { ScriptSettings } from './settings.ts'
+import type { XenbusPath } from './xenbus-path.ts'
+
+/** One run of the script for one disk, with all it may use. */
+export interface Call {
+  readonly host: Host
+  readonly xenstore: Xenstore
+  /** The disk's backend directory. */
+  readonly backend: XenbusPath
+  readonly settings: ScriptSettings
+  readonly budget: Budget
+  /** Fires when the script is told to end. */
+  readonly signal: AbortSignal
+  /** `/etc/xen/scripts`, or wherever the script was called from. */
+  readonly scriptFolder: string
+  readonly isDriverDomain: boolean
+  readonly log: (line: string) => void
+  readonly onEvent: (event: LunEvent) => void
+  /** Starts another run of this program, which outlives this one: `complete`. */
+  readonly startLater: (action: LaterAction) => void
+  /** What has failed, while it is being taken back. */
+  readonly failure: { readonly message?: string }
+}
+
+/** The keys of a backend directory the script uses: xen/include/public/io/blkif.h, and libxl_disk.c. */
+export const KEYS = {
+  params: 'params',
+  physicalDevice: 'physical-device',
+  physicalDevicePath: 'physical-device-path',
+  status: 'hotplug-status',
+  error: 'hotplug-error',
+} as const
+
+export function keyOf({ backend }: Pick<Call, 'backend'>, key: keyof typeof KEYS): string {
+  return `${backend.path}/${KEYS[key]}`
+}

@@ -1,0 +1,28 @@
+import type { Clock } from '../host/clock.ts'
+
+/** What ends the wait for a piece of work before it does. */
+export interface Limits {
+  readonly clock: Clock
+  /** Resolves with an error that nobody caught. */
+  readonly crash: Promise<unknown>
+  /** Undefined: work that nobody waits for. */
+  readonly limitMs: number | undefined
+  readonly overdue: () => Error
+}
+
+/** Settles as `work` does, but at `limitMs` at the latest, whatever `work` waits for: it may not hear of signals. */
+export async function inTime<T>({ clock, crash, limitMs, overdue }: Limits, work: Promise<T>): Promise<T> {
+  const done = new AbortController()
+  const broken = crash.then((error): never => {
+    throw error
+  })
+  const late = async (ms: number): Promise<never> => {
+    await clock.sleep(ms, done.signal)
+    throw overdue()
+  }
+  try {
+    return await Promise.race([work, broken, ...(limitMs === undefined ? [] : [late(limitMs)])])
+  } finally {
+    done.abort()
+  }
+}

@@ -1,0 +1,183 @@
+import { LunError } from '../core/error.ts'
+import type { LunEvent } from '../core/event.ts'
+import type { Host } from '../host/host.ts'
+import type { Xenstore } from '../xenstore/types.ts'
+import { createXenstore } from '../xenstore/xenstore.ts'
+import { type Action, isLater, type LaterAction, parseArguments } from './action.ts'
+import { add } from './add.ts'
+import { divide, usualTimeout } from './budget.ts'
+import type { Call } from './call.ts'
+import { complete } from './complete.ts'
+import { describeEvent } from './event-line.ts'
+import { expire } from './expire.ts'
+import { failureLine } from './failure-line.ts'
+import { inTime } from './in-time.ts'
+import { remove } from './remove.ts'
+import { reportFailure } from './report.ts'
+import { SCRIPT_FOLDER } from './request.ts'
+import { DEFAULT_SETTINGS, readSettings } from './settings.ts'
+import { parseXenbusPath, type XenbusPath } from './xenbus-path.ts'
+
+/** How the script was called. */
+export interface Invocation {
+  readonly args: readonly string[]
+  readonly env: Readonly<Record<string, string | undefined>>
+  /** How long the toolstack has been waiting already: Node takes its time to start. */
+  readonly spentMs: number
+}
+
+/** What the script is given by the process it runs in. */
+export interface ScriptPorts {
+  readonly host: Host
+  /** Names this run in the log and in `hotplug-error`. */
+  readonly operationId: string
+  /** For the log of Xen's hotplug scripts. */
+  readonly log: (line: string) => void
+  /** For a person at a terminal: what cannot be told through xenstore. */
+  readonly complain: (line: string) => void
+  readonly startLater: (action: LaterAction) => void
+  /** Fires when the process is told to end: what was done is taken back. */
+  readonly signal: AbortSignal
+  /** Resolves with an error that nobody caught: there is nothing left but to say so. */
+  readonly crash: Promise<unknown>
+}
+
+const ROLE_MS = 2000
+/** Two small files, beside the role. */
+const PREPARE_MS = 3000
+const MAX_REPORT_MS = 2000
+
+const WORK: Readonly<Record<Action, (call: Call) => Promise<void>>> = { add, remove, complete, expire }
+
+/**
+ * Runs the block script once and resolves with its exit status. 0 from `add` means that `physical-device` is written;
+ * any other end has left its reason in `hotplug-error`, and comes before the toolstack loses its patience.
+ */
+export async function runScript(invocation: Invocation, ports: ScriptPorts): Promise<0 | 1> {
+  const { host, log, complain } = ports
+  try {
+    const action = parseArguments(invocation.args)
+    const backend = parseXenbusPath(invocation.env['XENBUS_PATH'])
+    const xenstore = createXenstore(host)
+    try {
+      return await runFor(action, { backend, xenstore, invocation, ports })
+    } finally {
+      await xenstore.close()
+    }
+  } catch (error) {
+    // Called by a person, or in a way no toolstack does: there is no disk to write this to.
+    const line = error instanceof Error ? error.message : String(error)
+    log(line)
+    complain(`block-xen-lun: ${line}`)
+    return 1
+  }
+}
+
+interface Disk {
+  readonly backend: XenbusPath
+  readonly xenstore: Xenstore
+  readonly invocation: Invocation
+  readonly ports: ScriptPorts
+}
+
+async function runFor(action: Action, disk: Disk): Promise<0 | 1> {
+  const { backend, ports } = disk
+  const log = (line: string): void => ports.log(`${backend.path}: ${action}: ${line}`)
+  const { clock } = ports.host
+  const beganMs = clock.now()
+  const spentMs = (): number => disk.invocation.spentMs + (clock.now() - beganMs)
+  const { crash } = ports
+  let reportMs = MAX_REPORT_MS
+  try {
+    const preparing = prepare(action, disk, log)
+    const { settings, isDriverDomain, timeoutMs } = await inTime(
+      { clock, crash, limitMs: PREPARE_MS, overdue: unprepared },
+      preparing
+    )
+    const budget = divide(timeoutMs, spentMs())
+    reportMs = Math.min(MAX_REPORT_MS, budget.reportMs)
+    const call = toCall(disk, { settings, isDriverDomain, budget, log })
+    const limitMs = isLater(action) ? undefined : budget.stopMs
+    await inTime({ clock, crash, limitMs, overdue: () => overdue(call) }, WORK[action](call))
+    log(`done after ${Math.round(spentMs())} ms`)
+    return 0
+  } catch (error) {
+    await tell(action, disk, { log, error, reportMs })
+    return 1
+  }
+}
+
+async function prepare(
+  action: Action,
+  disk: Disk,
+  log: Call['log']
+): Promise<Pick<Call, 'settings' | 'isDriverDomain'> & { readonly timeoutMs: number }> {
+  const { host } = disk.ports
+  const settings = await readSettings(host.files).catch((error: unknown) => {
+    // Somebody's typing error must not keep a disk from being let go.
+    if (action !== 'remove') throw error
+    log(`default settings: ${error instanceof Error ? error.message : String(error)}`)
+    return DEFAULT_SETTINGS
+  })
+  const isDriverDomain = await isInDriverDomain(disk)
+  const timeoutMs =
+    settings.timeoutMs ?? (await usualTimeout(host.files, { isShort: isDriverDomain && action === 'remove' }))
+  return { settings, isDriverDomain, timeoutMs }
+}
+
+/** Dom0 is domain 0; where it is not known, waiting longer than a driver domain may is better than giving up early. */
+async function isInDriverDomain({ backend, xenstore, ports }: Disk): Promise<boolean> {
+  if (backend.backendDomid !== undefined) return backend.backendDomid !== 0
+  const { clock } = ports.host
+  const answered = new AbortController()
+  const own = xenstore.tryRead('domid', { signal: answered.signal }).catch(() => undefined)
+  const domid = await Promise.race([own, clock.sleep(ROLE_MS, answered.signal).catch(() => undefined)])
+  answered.abort()
+  return domid !== undefined && domid !== '0'
+}
+
+function toCall(
+  { backend, xenstore, invocation, ports }: Disk,
+  rest: Pick<Call, 'settings' | 'isDriverDomain' | 'budget' | 'log'>
+): Call {
+  const { host, signal, startLater } = ports
+  const path = invocation.env['script'] ?? ''
+  const scriptFolder = /^(?:\/[\w.-]+)+\/[\w.-]+$/.test(path) ? path.slice(0, path.lastIndexOf('/')) : SCRIPT_FOLDER
+  const failure: { message?: string } = {}
+  const onEvent = (event: LunEvent): void => {
+    if (event.type === 'failed') failure.message = event.message
+    const line = describeEvent(event)
+    if (line !== undefined) rest.log(line)
+  }
+  return { ...rest, host, xenstore, backend, signal, scriptFolder, onEvent, startLater, failure }
+}
+
+function unprepared(): LunError<'TIMEOUT'> {
+  const awaited = 'the settings to be read'
+  const message = `timed out after ${PREPARE_MS} ms waiting for ${awaited}`
+  return new LunError('TIMEOUT', message, { awaited, timeoutMs: PREPARE_MS })
+}
+
+/** The journal knows what is left then. */
+function overdue({ budget, failure }: Call): LunError<'TIMEOUT'> {
+  const timeoutMs = Math.round(budget.stopMs)
+  const awaited = 'all of it to be taken back; "xen-lun reconcile" finds what is left'
+  const what = failure.message === undefined ? '' : `${failure.message}; `
+  return new LunError('TIMEOUT', `${what}timed out waiting for ${awaited}`, { awaited, timeoutMs })
+}
+
+/** Where the toolstack looks, into the log, and where xenstore does not answer, to whoever reads the standard error. */
+async function tell(
+  action: Action,
+  { backend, xenstore, ports }: Disk,
+  { log, error, reportMs }: { readonly log: Call['log']; readonly error: unknown; readonly reportMs: number }
+): Promise<void> {
+  const { host, operationId, complain } = ports
+  const line = failureLine(error, operationId)
+  log(`failed: ${error instanceof Error ? error.message : String(error)}`)
+  if (isLater(action)) return
+  const problem = await reportFailure({ xenstore, clock: host.clock }, backend.path, { error, line }, reportMs)
+  if (problem === undefined) return
+  log(`not reported: ${problem}`)
+  complain(`block-xen-lun: ${line}`)
+}
