@@ -1,5 +1,6 @@
-import { chmod, copyFile, rm } from 'node:fs/promises'
+import { chmod, copyFile, rename, rm } from 'node:fs/promises'
 import { readText } from '../world/files.ts'
+import { installScript, launcher } from '../world/install.ts'
 
 const log = '/var/log/lab/block-script.log'
 
@@ -22,10 +23,10 @@ export const scriptRuns = (): ScriptRun[] =>
 
 export const forgetScriptRuns = async (): Promise<void> => await rm(log, { force: true })
 
-/** Puts the timed block script where xl looks for it. */
+/** Installs the block script, and puts the timed one where xl looks for it. */
 export const installTimedScript = async (): Promise<void> => {
-  await copyFile('/project/dist/block-xen-lun.cjs', '/lab/block-xen-lun.cjs')
-  await chmod('/lab/block-xen-lun.cjs', 0o755)
-  await copyFile('/lab/timed-block-script', '/etc/xen/scripts/block-xen-lun')
-  await chmod('/etc/xen/scripts/block-xen-lun', 0o755)
+  await installScript()
+  await rename(launcher, '/lab/block-xen-lun')
+  await copyFile('/lab/timed-block-script', launcher)
+  await chmod(launcher, 0o755)
 }

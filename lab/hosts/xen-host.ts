@@ -1,5 +1,4 @@
 import { writeFile } from 'node:fs/promises'
-import { type AttachRequest, attachLun, detachLun } from 'xen-lun'
 import { createDaemons } from '../world/daemons.ts'
 import { diagnose } from '../world/diagnosis.ts'
 import { createGuest, type GuestSpec } from '../world/guest.ts'
@@ -35,13 +34,5 @@ export const createXenHostMethods = async (name: HostName) => {
     guests: () => guest.list(),
     diagnose: () => diagnose(machine),
     reset: () => clearHost(machine),
-    /** In a process that was there before the guest, and stays. */
-    attach: async (request: AttachRequest, owner: string) => {
-      await attachLun({ ...request, paths: { lateMs: 0 } }, { owner, timeoutMs: 90_000 })
-    },
-    detach: async (request: AttachRequest, owner: string) => {
-      const { outcome } = await detachLun(request, { owner, timeoutMs: 90_000 })
-      return outcome
-    },
   }
 }

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
-import { target } from '../../../test/scenarios/lun.ts'
 import type { Scenario } from '../../../test/scenarios/scenario.ts'
+import { diskTarget } from '../../scenarios/disk.ts'
 import type { Hosts, XenHost } from '../hosts.ts'
 import { assertRunsOn, endGuest, guest, startGuest, volume, waitForBeats } from './guest.ts'
 
@@ -48,14 +48,13 @@ async function thereAndBack(hosts: Hosts): Promise<void> {
   console.log(`     ${beats} blocks written on two hosts, all of them there`)
 }
 
-const owner = 'prewarm'
-
-/** Attaches the guest's LUN to a host ahead of the guest; returns what gives it back. */
-async function prewarm({ storage }: Hosts, host: XenHost): Promise<() => Promise<void>> {
-  const portals = await storage.ask.portals()
-  await host.ask.attach({ target, lun: 0, portals }, owner)
+/** Attaches the guest's LUN to a host ahead of the guest; returns what gives it back, should the guest not come. */
+async function prewarm({ storage }: Hosts, { ask }: XenHost): Promise<() => Promise<void>> {
+  const lun = diskTarget({ san: { portals: await storage.ask.portals() } }, 0)
+  const owner = ['--owner', 'lab']
+  await ask.run('/usr/local/sbin/xen-lun', ['prewarm', lun, ...owner, '--ttl', '900'])
   return async () => {
-    await host.ask.detach({ target, lun: 0 }, owner)
+    await ask.run('/usr/local/sbin/xen-lun', ['cooldown', lun, ...owner])
   }
 }
 
