@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import type { Scenario } from '../../../test/scenarios/scenario.ts'
-import { diskTarget } from '../../scenarios/disk.ts'
 import type { Hosts, XenHost } from '../hosts.ts'
+import { prewarm } from '../prewarm.ts'
 import { assertRunsOn, endGuest, guest, startGuest, volume, waitForBeats } from './guest.ts'
 
 /** How a migration went. */
@@ -46,16 +46,6 @@ async function thereAndBack(hosts: Hosts): Promise<void> {
   print('back', await move(hosts, hostb, hosta))
   const beats = await endGuest(hosts, hosta)
   console.log(`     ${beats} blocks written on two hosts, all of them there`)
-}
-
-/** Attaches the guest's LUN to a host ahead of the guest; returns what gives it back, should the guest not come. */
-async function prewarm({ storage }: Hosts, { ask }: XenHost): Promise<() => Promise<void>> {
-  const lun = diskTarget({ san: { portals: await storage.ask.portals() } }, 0)
-  const owner = ['--owner', 'lab']
-  await ask.run('/usr/local/sbin/xen-lun', ['prewarm', lun, ...owner, '--ttl', '900'])
-  return async () => {
-    await ask.run('/usr/local/sbin/xen-lun', ['cooldown', lun, ...owner])
-  }
 }
 
 async function prewarmed(hosts: Hosts): Promise<void> {
