@@ -1,4 +1,4 @@
-import { ip, portals, ruleset, runInTargetNamespace } from '../world/network.ts'
+import { ip, ruleset, runInTargetNamespace } from '../world/network.ts'
 import { run } from '../world/run.ts'
 import { addressesOf, cables, type HostName, hostNames, migrationAddressOf, mtu, networks } from './layout.ts'
 
@@ -80,6 +80,3 @@ export const cutHost = async (host: HostName): Promise<void> => {
 export const restoreHosts = async (): Promise<void> => {
   await nft('flush set inet hosts cut\n')
 }
-
-/** The portals, as they are in the lab of one machine. */
-export { portals }

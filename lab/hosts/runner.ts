@@ -4,6 +4,7 @@ import { compare } from '../comparison.ts'
 import { type Report, runScenarios } from '../report.ts'
 import { named } from '../selection.ts'
 import { type Hosts, withHosts } from './hosts.ts'
+import { warmUp } from './prewarm.ts'
 import { hostsScenarios } from './scenarios/index.ts'
 
 // Boots two Xen hosts and their storage, and runs scenarios on them, from outside:
@@ -32,7 +33,9 @@ const runAll = async (hosts: Hosts): Promise<Report> => {
         await storage.ask.reset()
       },
       diagnose: async () => {
-        const texts = xenHosts.map(async ({ name, ask }) => `=== ${name}\n${await ask.diagnose().catch(inspect)}`)
+        const texts = [...xenHosts, storage].map(
+          async ({ name, ask }) => `=== ${name}\n${await ask.diagnose().catch(inspect)}`
+        )
         return (await Promise.all(texts)).join('')
       },
     },
@@ -43,6 +46,7 @@ const runAll = async (hosts: Hosts): Promise<Report> => {
 const main = async (): Promise<number> => {
   const startedMs = performance.now()
   const { passed, failed, results } = await withHosts({ ...values, seconds: Number(values.seconds) }, async hosts => {
+    await warmUp(hosts)
     console.log(`lab: three machines are up after ${((performance.now() - startedMs) / 1000).toFixed(1)} s`)
     return await runAll(hosts)
   })

@@ -1,7 +1,7 @@
 import { readBeat, verifyLog, waitForBeat } from '../world/beats.ts'
 import { readText } from '../world/files.ts'
 import { portals } from '../world/network.ts'
-import { run, tryRun } from '../world/run.ts'
+import { run } from '../world/run.ts'
 import { addTarget, removeTarget, targetNames } from '../world/targets.ts'
 import { addVolume, removeVolume, volumeNames } from '../world/volumes.ts'
 import { createBeatWatch } from './beat-watch.ts'
@@ -22,7 +22,6 @@ const reset = async (): Promise<void> => {
 /** What the storage host's agent can do. */
 export type StorageMethods = Awaited<ReturnType<typeof createStorageMethods>>
 
-// eslint-disable-next-line typescript/explicit-function-return-type -- its type is what it returns
 export const createStorageMethods = async () => {
   await setUpStorageNetwork()
   return {
@@ -37,7 +36,7 @@ export const createStorageMethods = async () => {
     waitForBeat,
     verifyLog,
     ...createBeatWatch(),
-    dmesg: () => run('dmesg', []),
-    tryRun,
+    run,
+    diagnose: () => run('dmesg', []),
   }
 }

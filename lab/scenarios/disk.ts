@@ -4,10 +4,19 @@ import type { San } from 'xen-lun/testing'
 import { target } from '../../test/scenarios/lun.ts'
 import type { World } from '../world/world.ts'
 
-/** A LUN of the scenarios' target over all portals, for the `disk` list of xl.cfg. */
-export function disk({ san }: { readonly san: Pick<San, 'portals'> }, vdev: string, lun: number): string {
-  const portals = san.portals.map(portal => `portal=${portal}`).join(',')
-  return `vdev=${vdev},access=rw,script=block-xen-lun,target=iqn=${target},${portals},lun=${lun}`
+/** Where there are portals. */
+interface Reachable {
+  readonly san: Pick<San, 'portals'>
+}
+
+/** A LUN of the scenarios' target over all portals, as the block script and the command line take it. */
+export function diskTarget({ san }: Reachable, lun: number): string {
+  return `iqn=${target},${san.portals.map(portal => `portal=${portal}`).join(',')},lun=${lun}`
+}
+
+/** The same for the `disk` list of xl.cfg. */
+export function disk(reachable: Reachable, vdev: string, lun: number): string {
+  return `vdev=${vdev},access=rw,script=block-xen-lun,target=${diskTarget(reachable, lun)}`
 }
 
 /** The backend names the map of the LUN, and the map has both paths. */

@@ -2,7 +2,8 @@ import { existsSync } from 'node:fs'
 import { writeFile } from 'node:fs/promises'
 import { run } from './run.ts'
 
-const launcher = '/etc/xen/scripts/block-xen-lun'
+/** Where xl looks for the block script. */
+export const launcher = '/etc/xen/scripts/block-xen-lun'
 
 /** Installs the block script as an administrator does, also in the place of Xen's own; once per boot. */
 export const installScript = async (): Promise<void> => {

@@ -16,7 +16,12 @@ export async function startGuest({ storage }: Hosts, host: XenHost): Promise<voi
   await storage.ask.addVolume({ name: volume, sizeMiB: 64 })
   await storage.ask.addTarget({ iqn: target, luns: { 0: volume } })
   const portals = await storage.ask.portals()
-  await host.ask.createGuest({ name: guest, type: 'pvh', disks: [disk({ san: { portals } }, 'xvda', 0)] })
+  await host.ask.createGuest({
+    name: guest,
+    type: 'pvh',
+    memoryMiB: 96,
+    disks: [disk({ san: { portals } }, 'xvda', 0)],
+  })
   await storage.ask.waitForBeat(volume, { timeoutMs: bootTimeoutMs })
 }
 

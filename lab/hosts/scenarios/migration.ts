@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
-import { target } from '../../../test/scenarios/lun.ts'
 import type { Scenario } from '../../../test/scenarios/scenario.ts'
 import type { Hosts, XenHost } from '../hosts.ts'
+import { prewarm } from '../prewarm.ts'
 import { assertRunsOn, endGuest, guest, startGuest, volume, waitForBeats } from './guest.ts'
 
 /** How a migration went. */
@@ -48,17 +48,6 @@ async function thereAndBack(hosts: Hosts): Promise<void> {
   console.log(`     ${beats} blocks written on two hosts, all of them there`)
 }
 
-const owner = 'prewarm'
-
-/** Attaches the guest's LUN to a host ahead of the guest; returns what gives it back. */
-async function prewarm({ storage }: Hosts, host: XenHost): Promise<() => Promise<void>> {
-  const portals = await storage.ask.portals()
-  await host.ask.attach({ target, lun: 0, portals }, owner)
-  return async () => {
-    await host.ask.detach({ target, lun: 0 }, owner)
-  }
-}
-
 async function prewarmed(hosts: Hosts): Promise<void> {
   const { hosta, hostb } = hosts
   await startGuest(hosts, hosta)
@@ -81,7 +70,7 @@ export const migrationScenarios: readonly Scenario<Hosts>[] = [
     about: 'A guest that writes migrates live to the other host and back: no block lost, nothing left where it was',
     onlyOnDom0: 'it takes two hosts',
     isLong: true,
-    timeoutMs: 300_000,
+    timeoutMs: 480_000,
     run: thereAndBack,
   },
   {
@@ -89,7 +78,7 @@ export const migrationScenarios: readonly Scenario<Hosts>[] = [
     about: 'The same with the LUN attached ahead: the guest is silent for less time',
     onlyOnDom0: 'it takes two hosts',
     isLong: true,
-    timeoutMs: 300_000,
+    timeoutMs: 480_000,
     run: prewarmed,
   },
 ]
