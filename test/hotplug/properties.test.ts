@@ -23,10 +23,10 @@ async function strike(at: number, blow: Blow): Promise<readonly string[] | undef
   await dom0.host.files.replace('/etc/xen-lun.json', `{ "timeoutMs": ${budgetMs} }`, 0o644)
   const user = dom0.startUser()
   const stop = new AbortController()
-  const { host, struck } = createFaultyHost(user.host, at, blow, () => stop.abort(new Error('ended by SIGTERM')))
-  const added = await run(dom0, 'add', { host, signal: stop.signal })
+  const faulty = createFaultyHost(user.host, at, blow, () => stop.abort(new Error('ended by SIGTERM')))
+  const added = await run(dom0, 'add', { host: faulty.host, signal: stop.signal })
   user.kill()
-  const call = struck()
+  const call = faulty.struck()
   if (call === undefined) return undefined
   const found = [
     ...(await judgeAdd(dom0, added, [WWIDS.v0])),
