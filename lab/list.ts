@@ -24,7 +24,8 @@ const there = [...kinds.values()].flat()
 
 const chosen = (): readonly Choosable[] => {
   if (values.only.length > 0) return values.only.flatMap(wanted => matching(there, wanted))
-  return values.all || values.hosts ? there : there.filter(({ isLong }) => isLong !== true)
+  if (values.hosts) return hostsScenarios
+  return values.all ? dom0Scenarios : dom0Scenarios.filter(({ isLong }) => isLong !== true)
 }
 
 const unknown = values.only.filter(wanted => matching(there, wanted).length === 0)

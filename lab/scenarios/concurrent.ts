@@ -6,8 +6,8 @@ import { markerOffset, type RoundsJob, type RoundsLine } from '../world/protocol
 import type { World } from '../world/world.ts'
 
 const luns = [0, 1]
-/** For each of the two; fifty in all. */
-const ROUNDS = 25
+/** For each of the two. */
+const ROUNDS = 10
 const START_MS = 60_000
 // An attach and a detach, each after one of the other process.
 const ROUND_MS = 250_000

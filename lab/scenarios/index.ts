@@ -11,7 +11,6 @@ import { scriptDefectScenarios } from './script-defects.ts'
 import { secretScenarios } from './secrets.ts'
 import { sharedDiskScenarios } from './shared-disk.ts'
 import { smoke } from './smoke.ts'
-import { twentyDiskScenarios } from './twenty-disks.ts'
 import { xenstoreSpeed } from './xenstore-speed.ts'
 
 /** All scenarios, in the order in which they run. */
@@ -24,7 +23,6 @@ export const scenarios: readonly Scenario<World>[] = [
   ...guestScenarios,
   ...scriptDefectScenarios,
   ...scriptBudgetScenarios,
-  ...twentyDiskScenarios,
   ...sharedDiskScenarios,
   ...killScenarios,
   ...concurrentScenarios,
