@@ -60,6 +60,7 @@ async function scriptBudget(world: World): Promise<void> {
     console.error(`LAB: script-budget: ${name}`)
     await using fault = await during(world)
     const attached = await disk.attach(diskLine(world, 'xvda', 0))
+    console.error(attached.log)
     console.error(`LAB:   ${attached.tookMs} ms: ${attached.text.trim().split('\n').at(-1)}`)
     assertReason(attached, reason)
     assert.equal(await disk.key('hotplug-status'), 'error')

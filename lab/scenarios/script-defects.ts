@@ -39,7 +39,7 @@ async function works({ world, disk }: Stage, text: string, { volume = 'v0', path
   const detached = await disk.detach()
   assert.equal(detached.exitCode, 0, detached.text)
   assert.deepEqual(Buffer.from(await world.san.readVolume(volume, 1 << 20, data.length)), data)
-  console.error(`LAB:   attach ${attached.tookMs} ms, detach ${detached.tookMs} ms`)
+  console.error(`${attached.log}\n${detached.log}\nLAB:   attach ${attached.tookMs} ms, detach ${detached.tookMs} ms`)
 }
 
 /** xl fails in time and prints the reason; nothing is connected, and nothing is left when the disk is gone. */
@@ -52,6 +52,7 @@ async function fails({ disk }: Stage, text: string, reason: RegExp): Promise<voi
   assert.match((await disk.key('hotplug-error')) ?? '', /^[\x20-\x7e]{1,256}$/)
   const detached = await disk.detach()
   assert.equal(detached.exitCode, 0, detached.text)
+  console.error(attached.log)
   console.error(`LAB:   failed after ${attached.tookMs} ms: ${attached.text.trim().split('\n').at(-1)}`)
 }
 

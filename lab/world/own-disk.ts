@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { existsSync } from 'node:fs'
 import { createXenstore, type Host } from 'xen-lun'
 import { readText } from './files.ts'
+import { scriptLog } from './install.ts'
 import { run, tryRun } from './run.ts'
 import { until } from './until.ts'
 
@@ -11,6 +12,8 @@ export interface XlRun {
   /** All that xl printed. */
   readonly text: string
   readonly tookMs: number
+  /** What the block script wrote to its log meanwhile. */
+  readonly log: string
 }
 
 /**
@@ -33,9 +36,11 @@ const vdev = 'xvda'
 const backend = 'backend/vbd/0/51712'
 
 const xl = async (...args: readonly string[]): Promise<XlRun> => {
+  const since = readText(scriptLog).length
   const startedMs = performance.now()
   const { exitCode, stdout, stderr } = await tryRun('xl', args, { timeoutMs: 120_000 })
-  const run = { exitCode, text: `${stdout}${stderr}`, tookMs: Math.round(performance.now() - startedMs) }
+  const tookMs = Math.round(performance.now() - startedMs)
+  const run = { exitCode, text: `${stdout}${stderr}`, tookMs, log: readText(scriptLog).slice(since).trim() }
   // Whatever else: the toolstack must never have to kill the script.
   assert.doesNotMatch(run.text, /killing execution/)
   return run
