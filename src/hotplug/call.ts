@@ -23,8 +23,17 @@ export interface Call {
   readonly onEvent: (event: LunEvent) => void
   /** Starts another run of this program, which outlives this one: `complete`. */
   readonly startLater: (action: LaterAction) => void
+  readonly progress: Progress
+}
+
+/** How far a run has come, for the error of one that has to end. */
+export interface Progress {
   /** What has failed, while it is being taken back. */
-  readonly failure: { readonly message?: string }
+  readonly failed: string | undefined
+  /** The step that began last. */
+  readonly step: string | undefined
+  /** Commands that have not ended. */
+  readonly running: () => readonly string[]
 }
 
 /** The keys of a backend directory the script uses: xen/include/public/io/blkif.h, and libxl_disk.c. */

@@ -6,7 +6,7 @@ import { createXenstore } from '../xenstore/xenstore.ts'
 import { type Action, isLater, type LaterAction, parseArguments } from './action.ts'
 import { add } from './add.ts'
 import { divide, USUAL_MS, usualTimeout } from './budget.ts'
-import type { Call } from './call.ts'
+import type { Call, Progress } from './call.ts'
 import { complete } from './complete.ts'
 import { describeEvent } from './event-line.ts'
 import { expire } from './expire.ts'
@@ -15,6 +15,7 @@ import { inTime } from './in-time.ts'
 import { remove } from './remove.ts'
 import { reportFailure } from './report.ts'
 import { SCRIPT_FOLDER } from './request.ts'
+import { watchCommands } from './running.ts'
 import { DEFAULT_SETTINGS, readSettings } from './settings.ts'
 import { parseXenbusPath, type XenbusPath } from './xenbus-path.ts'
 
@@ -139,13 +140,25 @@ function toCall(
   const { host, signal, startLater } = ports
   const path = invocation.env['script'] ?? ''
   const scriptFolder = /^(?:\/[\w.-]+)+\/[\w.-]+$/.test(path) ? path.slice(0, path.lastIndexOf('/')) : SCRIPT_FOLDER
-  const failure: { message?: string } = {}
+  const { executor, running } = watchCommands(host.executor)
+  const progress: { -readonly [K in keyof Progress]: Progress[K] } = { failed: undefined, step: undefined, running }
   const onEvent = (event: LunEvent): void => {
-    if (event.type === 'failed') failure.message = event.message
+    if (event.type === 'failed') progress.failed = event.message
+    if (event.type === 'start') progress.step = event.step
     const line = describeEvent(event)
     if (line !== undefined) rest.log(line)
   }
-  return { ...rest, host, xenstore, backend, signal, scriptFolder, onEvent, startLater, failure }
+  return {
+    ...rest,
+    host: { ...host, executor },
+    xenstore,
+    backend,
+    signal,
+    scriptFolder,
+    onEvent,
+    startLater,
+    progress,
+  }
 }
 
 function unprepared(): LunError<'TIMEOUT'> {
@@ -153,12 +166,14 @@ function unprepared(): LunError<'TIMEOUT'> {
   return new LunError('TIMEOUT', `timed out waiting for ${awaited}`, { awaited, timeoutMs: USUAL_MS })
 }
 
-/** The journal knows what is left then. */
-function overdue({ budget, failure }: Call): LunError<'TIMEOUT'> {
-  const timeoutMs = Math.round(budget.stopMs)
-  const awaited = 'all of it to be taken back; "xen-lun reconcile" finds what is left'
-  const what = failure.message === undefined ? '' : `${failure.message}; `
-  return new LunError('TIMEOUT', `${what}timed out waiting for ${awaited}`, { awaited, timeoutMs })
+/** Says what it hangs at. The journal knows what is left then. */
+function overdue({ budget, progress }: Call): LunError<'TIMEOUT'> {
+  const { failed, step = 'the request', running } = progress
+  const [command] = running()
+  const awaited = command === undefined ? `the end of ${step}` : `the end of ${step}: ${command}`
+  const cause = failed === undefined ? '' : `${failed}; `
+  const message = `${cause}timed out waiting for ${awaited}; see xen-lun reconcile`
+  return new LunError('TIMEOUT', message, { awaited, timeoutMs: budget.stopMs })
 }
 
 /** Where the toolstack looks, into the log, and where xenstore does not answer, to whoever reads the standard error. */

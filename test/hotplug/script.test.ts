@@ -108,6 +108,18 @@ describe('add', () => {
     expect((await keysOf(dom0))['hotplug-status']).toBe('error')
   })
 
+  test('names the command it hangs at', async () => {
+    const { dom0 } = createDiskWorld()
+    const { executor } = dom0.host
+    const hanging: typeof executor = {
+      exec: async (command, options) =>
+        command.file === 'iscsiadm' ? await new Promise(() => {}) : await executor.exec(command, options),
+    }
+    const { exitCode, tookMs } = await run(dom0, 'add', { host: { ...dom0.host, executor: hanging } })
+    expect([exitCode, tookMs < 32_000]).toEqual([1, true])
+    expect((await keysOf(dom0))['hotplug-error']).toMatch(/timed out waiting for the end of records: iscsiadm /)
+  })
+
   test('ends on SIGTERM with what it did taken back', async () => {
     const { dom0 } = createDiskWorld(undefined, { timing: { loginMs: 1500 } })
     const stop = new AbortController()
