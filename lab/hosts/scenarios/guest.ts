@@ -3,6 +3,7 @@ import { target } from '../../../test/scenarios/lun.ts'
 import { disk } from '../../scenarios/disk.ts'
 import type { Hosts, XenHost } from '../hosts.ts'
 import { initiatorOf } from '../layout.ts'
+import { prewarm } from '../prewarm.ts'
 
 /** The volume behind LUN 0 of the scenarios' target. */
 export const volume = 'v0'
@@ -11,17 +12,20 @@ export const guest = 'g1'
 const bootTimeoutMs = 150_000
 const beatTimeoutMs = 60_000
 
-/** Makes the volume and starts the guest that writes to it. */
-export async function startGuest({ storage }: Hosts, host: XenHost): Promise<void> {
+/** Makes the volume and starts the guest that writes to it; its LUN is attached ahead, since nothing is measured here. */
+export async function startGuest(hosts: Hosts, host: XenHost): Promise<void> {
+  const { storage } = hosts
   await storage.ask.addVolume({ name: volume, sizeMiB: 64 })
   await storage.ask.addTarget({ iqn: target, luns: { 0: volume } })
   const portals = await storage.ask.portals()
+  const cool = await prewarm(hosts, host)
   await host.ask.createGuest({
     name: guest,
     type: 'pvh',
     memoryMiB: 96,
     disks: [disk({ san: { portals } }, 'xvda', 0)],
   })
+  await cool()
   await storage.ask.waitForBeat(volume, { timeoutMs: bootTimeoutMs })
 }
 
