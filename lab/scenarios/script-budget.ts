@@ -58,17 +58,24 @@ async function scriptBudget(world: World): Promise<void> {
   await using disk = await createOwnDisk(world)
   for (const [name, { reason, during }] of Object.entries(faults)) {
     console.error(`LAB: script-budget: ${name}`)
-    await using fault = await during(world)
-    const attached = await disk.attach(diskLine(world, 'xvda', 0))
+    const attached = await attachDuring(world, disk, during)
     console.error(attached.log)
     console.error(`LAB:   ${attached.tookMs} ms: ${attached.text.trim().split('\n').at(-1)}`)
     assertReason(attached, reason)
     assert.equal(await disk.key('hotplug-status'), 'error')
-    await fault[Symbol.asyncDispose]()
     assert.equal((await disk.detach()).exitCode, 0)
     await world.expectClean()
   }
   await slowXenstored(world, disk)
+}
+
+async function attachDuring(
+  world: World,
+  disk: OwnDisk,
+  during: (world: World) => Promise<AsyncDisposable>
+): Promise<XlRun> {
+  await using _fault = await during(world)
+  return await disk.attach(diskLine(world, 'xvda', 0))
 }
 
 /** A xenstored that hangs for seconds again and again: whatever comes of it, exit and keys agree, and in time. */

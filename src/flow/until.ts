@@ -1,4 +1,4 @@
-import { LunError } from '../core/error.ts'
+import { isLunError, LunError } from '../core/error.ts'
 import type { OperationOptions } from '../core/options.ts'
 import type { Clock } from '../host/clock.ts'
 
@@ -30,7 +30,7 @@ export async function until<T>(
   const begunMs = clock.now()
   const deadline = begunMs + timeoutMs
   for (;;) {
-    signal?.throwIfAborted()
+    if (signal?.aborted === true) throw withAwaited(signal.reason, awaited)
     const startedMs = clock.now()
     const seen = await look()
     if (seen !== undefined && seen !== false) return seen
@@ -40,6 +40,17 @@ export async function until<T>(
     if (leftMs <= 0) {
       throw new LunError('TIMEOUT', `timed out after ${timeoutMs} ms waiting for ${awaited}`, { awaited, timeoutMs })
     }
-    await clock.sleep(Math.min(pauseMs, leftMs), signal)
+    // An abort is seen at the next turn.
+    await clock.sleep(Math.min(pauseMs, leftMs), signal).catch((error: unknown) => {
+      if (signal?.aborted !== true) throw error
+    })
   }
+}
+
+/** A deadline of the whole operation tells the operation; what it was waiting for is known here. */
+function withAwaited(reason: unknown, awaited: string): unknown {
+  if (!isLunError(reason, 'TIMEOUT')) return reason
+  const { details, message } = reason
+  const awaitedBoth = `${details.awaited}: ${awaited}`
+  return new LunError('TIMEOUT', `${message}: ${awaited}`, { ...details, awaited: awaitedBoth }, { cause: reason })
 }
