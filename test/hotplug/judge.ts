@@ -11,14 +11,14 @@ export async function judgeAdd(dom0: SimulatedDom0, run: Run, wwids: readonly st
 }
 
 async function judgeConnected(
-  { host, state }: SimulatedDom0,
+  dom0: SimulatedDom0,
   keys: Readonly<Record<string, string>>,
   wwids: readonly string[]
 ): Promise<Complaints> {
   const path = keys['physical-device-path'] ?? ''
-  const stat = await host.files.stat(path)
+  const stat = await dom0.host.files.stat(path)
   const number = stat === undefined ? '' : `${stat.device.major.toString(16)}:${stat.device.minor.toString(16)}`
-  const { maps, disks } = state()
+  const { maps, disks } = dom0.state()
   const map = maps.find(({ name }) => `/dev/mapper/${name}` === path)
   const disk = disks.find(({ name }) => `/dev/${name}` === path)
   return [

@@ -23,6 +23,10 @@ const attach =
     const { paths } = await attachLun({ target: iqn, lun, portals: san.portals }, { host })
     expect(paths.map(({ state }) => state)).toEqual(['up', 'up'])
   }
+const attachInVain =
+  (lun: number): Work =>
+  async (host, { san }) =>
+    await expect(attachLun({ target, lun, portals: san.portals }, { host })).rejects.toThrow(target)
 const detach =
   (lun: number, iqn = target): Work =>
   async host =>
@@ -90,6 +94,11 @@ const cases: Readonly<Record<string, Omit<InterleavingPlan, 'dom0' | 'after'> & 
     },
     both: [detach(0), detach(1)],
     // Whoever is last has to put everything away.
+    after: async () => {},
+  },
+  'attach of one LUN and of another, of a target that is dead': {
+    before: async (_, { san }) => await san.killTarget(target),
+    both: [attachInVain(0), attachInVain(1)],
     after: async () => {},
   },
   'detach and detach of one LUN': { before: attach(0), both: [detach(0), detach(0)] },
