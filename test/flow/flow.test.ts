@@ -50,6 +50,19 @@ describe('until', () => {
     expect(clock.now()).toBeLessThan(1.03 * ms)
   })
 
+  test('adds what it waited for to the deadline of a whole operation', async () => {
+    const clock = createFakeClock()
+    const deadline = { timeoutMs: 100, awaited: () => 'the voyage' }
+    const waiting = withDeadline(clock, deadline, async signal => {
+      await until(clock, async () => false, { awaited: 'the moon', timeoutMs: 1000, signal })
+    })
+    await expect(waiting).rejects.toMatchObject({
+      code: 'TIMEOUT',
+      message: 'timed out after 100 ms waiting for the voyage: the moon',
+      details: { awaited: 'the voyage: the moon', timeoutMs: 100 },
+    })
+  })
+
   test('rejects with the reason of the signal', async () => {
     const stop = new AbortController()
     const waiting = until(createNodeClock(), async () => false, {

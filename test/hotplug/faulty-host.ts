@@ -14,7 +14,7 @@ export type Blow = (typeof BLOWS)[number]
 export interface FaultyHost {
   readonly host: Host
   /** The call that was struck; undefined if there were fewer. */
-  struck(): string | undefined
+  readonly struck: () => string | undefined
 }
 
 /** `host`, of whose calls one has a fault: every program, file, and message to xenstored counts, in their order. */

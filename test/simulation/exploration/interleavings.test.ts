@@ -23,6 +23,10 @@ const attach =
     const { paths } = await attachLun({ target: iqn, lun, portals: san.portals }, { host })
     expect(paths.map(({ state }) => state)).toEqual(['up', 'up'])
   }
+const attachInVain =
+  (lun: number): Work =>
+  async (host, { san }) =>
+    await expect(attachLun({ target, lun, portals: san.portals }, { host })).rejects.toThrow(target)
 const detach =
   (lun: number, iqn = target): Work =>
   async host =>
@@ -82,7 +86,9 @@ const putAway: Work = async (host, world: SimulatedDom0) => {
   await detach(0, another)(host, world)
 }
 
-const holds: Readonly<Record<string, Omit<InterleavingPlan, 'dom0' | 'after'>>> = {
+type Case = Omit<InterleavingPlan, 'dom0' | 'after'> & Partial<Pick<InterleavingPlan, 'after'>>
+
+const holds: Readonly<Record<string, Case>> = {
   'prewarm and prewarm': { both: [warm, warm] },
   'prewarm and add': { both: [warm, add] },
   'add and cooldown': { before: warm, both: [add, cool] },
@@ -97,6 +103,20 @@ const cases: typeof holds = {
   'attach of one LUN and of another': { both: [attach(0), attach(1)] },
   'attach and detach of one LUN': { before: attach(0), both: [attach(0), detach(0)] },
   'detach of one LUN and attach of another': { before: attach(0), both: [detach(0), attach(1)] },
+  'detach of one LUN and of another': {
+    before: async (host, world) => {
+      await attach(0)(host, world)
+      await attach(1)(host, world)
+    },
+    both: [detach(0), detach(1)],
+    // Whoever is last has to put everything away.
+    after: async () => {},
+  },
+  'attach of one LUN and of another, of a target that is dead': {
+    before: async (_, { san }) => await san.killTarget(target),
+    both: [attachInVain(0), attachInVain(1)],
+    after: async () => {},
+  },
   'detach and detach of one LUN': { before: attach(0), both: [detach(0), detach(0)] },
   'attach by two owners': { both: [attach(0), attachAs('another')] },
   'detach by one owner and attach by another': { before: attach(0), both: [detach(0), attachAs('another')] },
@@ -115,8 +135,8 @@ const cases: typeof holds = {
 }
 
 const plans = [
-  ...Object.entries(cases).map(([name, plan]) => [name, { ...plan, after: putAway }] as const),
-  ...Object.entries(holds).map(([name, plan]) => [name, { ...plan, after: endHolds }] as const),
+  ...Object.entries(cases).map(([name, plan]) => [name, { after: putAway, ...plan }] as const),
+  ...Object.entries(holds).map(([name, plan]) => [name, { after: endHolds, ...plan }] as const),
 ]
 
 test.each(plans)('%s: every interleaving ends well', { timeout: 60_000 }, async (name, plan) => {
