@@ -1,4 +1,5 @@
-import { listNames } from './files.ts'
+import { listNames, readText } from './files.ts'
+import { scriptLog } from './install.ts'
 import { tryRun } from './run.ts'
 import { snapshot } from './state.ts'
 import type { World } from './world.ts'
@@ -17,6 +18,7 @@ export const diagnose = async ({ daemons, guest }: Pick<World, 'daemons' | 'gues
     const { stdout, stderr } = await tryRun(file, args, { timeoutMs: 10_000 })
     sections.push(section([file, ...args].join(' '), stdout + stderr))
   }
+  sections.push(section('block script', readText(scriptLog).split('\n').slice(-60).join('\n')))
   const kernelLog = await tryRun('dmesg', [])
   sections.push(section('kernel', kernelLog.stdout.split('\n').slice(-30).join('\n')))
   for (const daemon of [daemons.iscsid, daemons.multipathd]) {

@@ -15,7 +15,8 @@ export async function add(call: Call): Promise<void> {
     host,
     owner: backend.path,
     timeoutMs: budget.workMs,
-    undoTimeoutMs: budget.undoMs,
+    // All that is left: the script stops waiting by itself.
+    undoTimeoutMs: budget.stopMs,
     signal,
     onEvent,
     handOver: async device => await connect(call, device),

@@ -5,9 +5,7 @@ import type { Files } from '../host/files.ts'
 export interface Budget {
   /** For attaching or detaching. */
   readonly workMs: number
-  /** For taking back what failed, after `workMs`. */
-  readonly undoMs: number
-  /** When the script stops waiting, and reports. */
+  /** When the script stops waiting, for the taking back of what failed too, and reports. */
   readonly stopMs: number
   /** For reporting, at least. */
   readonly reportMs: number
@@ -27,10 +25,13 @@ export async function usualTimeout(files: Files, { isShort }: { readonly isShort
   return isShort || (version !== undefined && isOlder(version, LONG_SINCE)) ? SHORT_MS : USUAL_MS
 }
 
-/** Divides `timeoutMs`, of which `spentMs` are gone: a sixteenth is for the report, a quarter for undoing. */
+/**
+ * Divides `timeoutMs`, of which `spentMs` are gone: a sixteenth is for the report, an eighth for undoing:
+ * what it does not suffice for is left to `remove`, which has a time of its own, or to `reconcile`.
+ */
 export function divide(timeoutMs: number, spentMs: number): Budget {
   const reportMs = Math.max(MIN_REPORT_MS, timeoutMs / 16)
   const stopMs = Math.round(Math.max(MIN_WORK_MS, timeoutMs - reportMs - spentMs))
-  const workMs = Math.round(Math.max(MIN_WORK_MS, stopMs - timeoutMs / 4))
-  return { workMs, undoMs: Math.max(0, stopMs - workMs), stopMs, reportMs }
+  const workMs = Math.round(Math.max(MIN_WORK_MS, stopMs - timeoutMs / 8))
+  return { workMs, stopMs, reportMs }
 }

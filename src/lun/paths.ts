@@ -83,7 +83,7 @@ export async function waitForPaths(
     return !pending.some(path => laggingMs < (path.hasSession() ? Math.max(graceMs, LOCAL_WORK_MS) : graceMs))
   }
   await until(clock, isEnough, {
-    awaited: 'paths',
+    awaited: 'enough paths',
     timeoutMs: Number.MAX_SAFE_INTEGER, // the operation's own deadline arrives by its signal
     everyMs: LOOK_MS,
     signal: operation.signal,
