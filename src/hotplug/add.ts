@@ -1,6 +1,8 @@
-import { LunError } from '../core/error.ts'
+import { isLunError, LunError } from '../core/error.ts'
 import { attachLun } from '../lun/attach.ts'
-import type { HandedOver } from '../lun/establish.ts'
+import type { Attachment } from '../lun/attachment.ts'
+import type { AttachOptions, HandedOver } from '../lun/establish.ts'
+import type { AttachRequest } from '../lun/request.ts'
 import { type Call, keyOf } from './call.ts'
 import { readRequest } from './request.ts'
 
@@ -9,9 +11,15 @@ import { readRequest } from './request.ts'
  * completes those that are missing.
  */
 export async function add(call: Call): Promise<void> {
-  const { host, backend, budget, signal, onEvent, log } = call
   const request = await readRequest(call)
-  const attachment = await attachLun(request, {
+  const { outcome, device, wwid, isDegraded } = await attach(call, request)
+  call.log(`${outcome}: ${device}, volume ${wwid}`)
+  if (isDegraded) call.startLater('complete')
+}
+
+async function attach(call: Call, request: AttachRequest): Promise<Attachment> {
+  const { host, backend, budget, signal, onEvent, progress } = call
+  const options: AttachOptions = {
     host,
     owner: backend.path,
     timeoutMs: budget.workMs,
@@ -20,9 +28,14 @@ export async function add(call: Call): Promise<void> {
     signal,
     onEvent,
     handOver: async device => await connect(call, device),
-  })
-  log(`${attachment.outcome}: ${attachment.device}, volume ${attachment.wwid}`)
-  if (attachment.isDegraded) call.startLater('complete')
+  }
+  try {
+    return await attachLun(request, options)
+  } catch (error) {
+    const cut = progress.cut()
+    if (!isLunError(error, 'TIMEOUT') || cut === undefined) throw error
+    throw new LunError('TIMEOUT', `${error.message}: ${cut}`, error.details, { cause: error })
+  }
 }
 
 /** All keys at once: who watches sees none of them, or all. */

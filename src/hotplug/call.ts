@@ -34,6 +34,8 @@ export interface Progress {
   readonly step: string | undefined
   /** Commands that have not ended. */
   readonly running: () => readonly string[]
+  /** The last one that was cut short. */
+  readonly cut: () => string | undefined
 }
 
 /** The keys of a backend directory the script uses: xen/include/public/io/blkif.h, and libxl_disk.c. */

@@ -140,8 +140,8 @@ function toCall(
   const { host, signal, startLater } = ports
   const path = invocation.env['script'] ?? ''
   const scriptFolder = /^(?:\/[\w.-]+)+\/[\w.-]+$/.test(path) ? path.slice(0, path.lastIndexOf('/')) : SCRIPT_FOLDER
-  const { executor, running } = watchCommands(host.executor)
-  const progress: { -readonly [K in keyof Progress]: Progress[K] } = { failed: undefined, step: undefined, running }
+  const { executor, ...commands } = watchCommands(host.executor)
+  const progress: { -readonly [K in keyof Progress]: Progress[K] } = { failed: undefined, step: undefined, ...commands }
   const onEvent = (event: LunEvent): void => {
     if (event.type === 'failed') progress.failed = event.message
     if (event.type === 'start') progress.step = event.step

@@ -120,6 +120,21 @@ describe('add', () => {
     expect((await keysOf(dom0))['hotplug-error']).toMatch(/timed out waiting for the end of records: iscsiadm /)
   })
 
+  test('names the command that was cut short', async () => {
+    const { dom0 } = createDiskWorld()
+    const { executor } = dom0.host
+    const hanging: typeof executor = {
+      exec: async (command, options) => {
+        if (command.file !== 'multipathd') return await executor.exec(command, options)
+        await dom0.host.clock.sleep(100_000, options?.signal)
+        throw new Error('it was to be cut short')
+      },
+    }
+    const { exitCode } = await run(dom0, 'add', { host: { ...dom0.host, executor: hanging } })
+    expect(exitCode).toBe(1)
+    expect((await keysOf(dom0))['hotplug-error']).toMatch(/timed out .*: multipathd show daemon \[op\]$/)
+  })
+
   test('ends on SIGTERM with what it did taken back', async () => {
     const { dom0 } = createDiskWorld(undefined, { timing: { loginMs: 1500 } })
     const stop = new AbortController()
