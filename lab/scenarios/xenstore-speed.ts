@@ -27,6 +27,7 @@ export const xenstoreSpeed: readonly Scenario<World>[] = [
     name: 'xenstore-speed',
     about: 'Reads over the socket and by commands answer the same; prints what each costs',
     onlyOnDom0: 'it measures',
+    isLong: true,
     run: speed,
   },
 ]

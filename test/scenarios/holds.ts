@@ -86,6 +86,7 @@ export const holdScenarios: readonly Scenario[] = [
   {
     name: 'linger',
     about: 'Add, remove, add and remove with one login, everything written in between; then nothing is left',
+    isLong: true,
     run: lingering,
   },
 ]

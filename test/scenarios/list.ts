@@ -48,6 +48,7 @@ export const listScenarios: readonly Scenario[] = [
   {
     name: 'list',
     about: 'Lists two LUNs with owners and paths, without a process; without multipathd paths are unknown',
+    isLong: true,
     run: listing,
   },
 ]
