@@ -99,6 +99,7 @@ export type { MultipathMap, MultipathPath } from './multipath/maps.decode.ts'
 export { createMultipath, type Multipath } from './multipath/multipath.ts'
 export type { CheckerState, PathState, RawPathState } from './multipath/path-state.ts'
 export type { KnownPath } from './multipath/paths.parse.ts'
+export type { DiskBackend } from './xenstore/disk-backend.ts'
 export type { XenstoreAccess, XenstorePermissions } from './xenstore/permissions.ts'
 export type {
   Xenstore,
