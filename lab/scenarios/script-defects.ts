@@ -96,7 +96,11 @@ const defects: Readonly<Record<string, (stage: Stage) => Promise<void>>> = {
     await mkdir(rules, { recursive: true })
     await writeFile(`${rules}/99-no-mapper.rules`, 'SUBSYSTEM=="block", KERNEL=="dm-*", SYMLINK=""\n')
     await run('udevadm', ['control', '--reload'])
-    await fails(stage, upstream(stage.world, ',multipath=y'), /timed out after \d+ ms waiting for (the attach|udev to make \/dev\/mapper\/)/)
+    await fails(
+      stage,
+      upstream(stage.world, ',multipath=y'),
+      /timed out after \d+ ms waiting for (the attach|udev to make \/dev\/mapper\/)/
+    )
     await rm(`${rules}/99-no-mapper.rules`)
     await run('udevadm', ['control', '--reload'])
   },
