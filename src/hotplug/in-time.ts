@@ -4,7 +4,7 @@ import type { Clock } from '../host/clock.ts'
 export interface Limits {
   readonly clock: Clock
   /** Resolves with an error that nobody caught. */
-  readonly crash: Promise<unknown>
+  readonly crash?: Promise<unknown>
   /** Undefined: work that nobody waits for. */
   readonly limitMs: number | undefined
   readonly overdue: () => Error
@@ -13,7 +13,7 @@ export interface Limits {
 /** Settles as `work` does, but at `limitMs` at the latest, whatever `work` waits for: it may not hear of signals. */
 export async function inTime<T>({ clock, crash, limitMs, overdue }: Limits, work: Promise<T>): Promise<T> {
   const done = new AbortController()
-  const broken = crash.then((error): never => {
+  const broken = crash?.then((error): never => {
     throw error
   })
   const late = async (ms: number): Promise<never> => {
@@ -21,7 +21,8 @@ export async function inTime<T>({ clock, crash, limitMs, overdue }: Limits, work
     throw overdue()
   }
   try {
-    return await Promise.race([work, broken, ...(limitMs === undefined ? [] : [late(limitMs)])])
+    const ends = [broken, limitMs === undefined ? undefined : late(limitMs)].filter(end => end !== undefined)
+    return await Promise.race([work, ...ends])
   } finally {
     done.abort()
   }

@@ -2,6 +2,7 @@ import { isLunError } from '../core/error.ts'
 import type { Clock } from '../host/clock.ts'
 import type { Xenstore } from '../xenstore/types.ts'
 import { KEYS } from './call.ts'
+import { inTime } from './in-time.ts'
 
 /**
  * Leaves the reason of a failure where the toolstack looks for it: `hotplug-error`, and `hotplug-status` `error`, or
@@ -15,21 +16,15 @@ export async function reportFailure(
   timeoutMs: number
 ): Promise<string | undefined> {
   const status = isLunError(failure.error, 'LUN_SHARED') ? 'busy' : 'error'
-  const write = async (): Promise<string | undefined> => {
-    if (!(await xenstore.exists(backend))) return undefined
+  const write = async (): Promise<void> => {
+    if (!(await xenstore.exists(backend))) return
     await xenstore.write({ [`${backend}/${KEYS.error}`]: failure.line, [`${backend}/${KEYS.status}`]: status })
-    return undefined
   }
-  const done = new AbortController()
-  const late = clock.sleep(timeoutMs, done.signal).then(
-    () => `xenstored did not answer within ${timeoutMs} ms`,
-    () => undefined
-  )
+  const overdue = (): Error => new Error(`xenstored did not answer within ${timeoutMs} ms`)
   try {
-    return await Promise.race([write(), late])
+    await inTime({ clock, limitMs: timeoutMs, overdue }, write())
+    return undefined
   } catch (error) {
     return error instanceof Error ? error.message : String(error)
-  } finally {
-    done.abort()
   }
 }

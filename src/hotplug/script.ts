@@ -125,11 +125,8 @@ async function prepare(
 /** Dom0 is domain 0; where it is not known, waiting longer than a driver domain may is better than giving up early. */
 async function isInDriverDomain({ backend, xenstore, ports }: Disk): Promise<boolean> {
   if (backend.backendDomid !== undefined) return backend.backendDomid !== 0
-  const { clock } = ports.host
-  const answered = new AbortController()
-  const own = xenstore.tryRead('domid', { signal: answered.signal }).catch(() => undefined)
-  const domid = await Promise.race([own, clock.sleep(ROLE_MS, answered.signal).catch(() => undefined)])
-  answered.abort()
+  const limits = { clock: ports.host.clock, limitMs: ROLE_MS, overdue: () => new Error('not told in time') }
+  const domid = await inTime(limits, xenstore.tryRead('domid')).catch(() => undefined)
   return domid !== undefined && domid !== '0'
 }
 

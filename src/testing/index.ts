@@ -3,6 +3,7 @@
  *
  * @packageDocumentation
  */
+export type { XenbusState } from '../core/xenbus-state.ts'
 export { formatCassette, parseCassette, type Recording } from './cassette.ts'
 export type {
   DeviceUsers,
@@ -26,6 +27,6 @@ export type { PresentedVolume, San } from './dom0/san-control.ts'
 export type { Policy, Turn } from './dom0/scheduler.ts'
 export type { DiskState, HostState, MapState, SessionState, WatchedMap, WatchedPath } from './dom0/state.ts'
 export type { SimulatedUser } from './dom0/users.ts'
-export type { BackendSpec, DomainSpec, SimulatedXen, XenBackend, XenbusState } from './dom0/xen.ts'
+export type { BackendSpec, DomainSpec, SimulatedXen, XenBackend } from './dom0/xen.ts'
 export { createRecordingExecutor, type RecordingExecutor } from './recording.ts'
 export { createReplayExecutor, type ReplayExecutor } from './replay.ts'

@@ -1,4 +1,5 @@
 import { printable } from '../core/printable.ts'
+import { XENBUS_STATES } from '../core/xenbus-state.ts'
 import { xenstoreInvalid } from './errors.ts'
 import type { Xenstore } from './types.ts'
 
@@ -16,19 +17,6 @@ export interface DiskBackend {
 }
 
 type Reader = Pick<Xenstore, 'tryRead' | 'exists'>
-
-// Xen's public io/xenbus.h
-const STATES = [
-  'Unknown',
-  'Initialising',
-  'InitWait',
-  'Initialised',
-  'Connected',
-  'Closing',
-  'Closed',
-  'Reconfiguring',
-  'Reconfigured',
-] as const
 
 /** Where the toolstack keeps its own notes of a disk. The guest can write its frontend, but not these (XSA-175). */
 export function diskFolder(domid: number, devid: number): string {
@@ -69,7 +57,7 @@ export async function readDiskBackend(xenstore: Reader, path: string): Promise<D
   ])
   return isThere
     ? {
-        state: state === undefined ? undefined : (STATES[Number(state)] ?? 'Unknown'),
+        state: state === undefined ? undefined : (XENBUS_STATES[Number(state)] ?? 'Unknown'),
         hotplugStatus: shown(hotplugStatus),
         hotplugError: shown(hotplugError),
         physicalDevice: parseDeviceNumber(number),

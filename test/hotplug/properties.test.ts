@@ -2,6 +2,7 @@ import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { reconcile } from 'xen-lun'
 import type { SimulatedDom0 } from 'xen-lun/testing'
+import { type Act, actsOn } from '../simulation/exploration/acts.ts'
 import { exploreCrashes } from '../simulation/exploration/crashes.ts'
 import { createDiskWorld, type DiskWorld, diskOptions, plantDisk, run, TARGET, target, WWIDS } from './disk.ts'
 import { BLOWS, type Blow, createFaultyHost } from './faulty-host.ts'
@@ -68,23 +69,10 @@ test('an add that is killed leaves nothing that remove and reconcile do not find
   expect(outcomes.filter(({ problem }) => problem !== undefined)).toEqual([])
 })
 
-type Act = (dom0: SimulatedDom0) => Promise<void>
-
 const acts: Readonly<Record<string, Act>> = {
-  'cut portal 1': async ({ san }) => await san.cutPortal(san.portals[0]),
-  'cut portal 2': async ({ san }) => await san.cutPortal(san.portals[1]),
-  'refuse portal 1': async ({ san }) => await san.refusePortal(san.portals[0]),
-  'refuse portal 2': async ({ san }) => await san.refusePortal(san.portals[1]),
-  'restore portal 1': async ({ san }) => await san.restorePortal(san.portals[0]),
-  'stop multipathd': async ({ daemons }) => await daemons.multipathd.stop(),
-  'start multipathd': async ({ daemons }) => await daemons.multipathd.start(),
-  'stop iscsid': async ({ daemons }) => await daemons.iscsid.stop(),
-  'start iscsid': async ({ daemons }) => await daemons.iscsid.start(),
+  ...actsOn(target),
   'stop xenstored': async ({ daemons }) => await daemons.xenstored.stop(),
   'start xenstored': async ({ daemons }) => await daemons.xenstored.start(),
-  'kill the target': async ({ san }) => await san.killTarget(target),
-  'map another volume': async ({ san }) => await san.remapLun(target, 0, 'v1'),
-  'unmap the LUN': async ({ san }) => await san.unmapLun(target, 0),
 }
 
 const moment = fc.integer({ min: 0, max: 3000 })

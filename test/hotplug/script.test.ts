@@ -220,6 +220,24 @@ describe('remove', () => {
     expect(dom0.state().maps).toHaveLength(1)
   })
 
+  test('leaves the LUN for whoever comes next, and has it released when nobody does', async () => {
+    const { dom0, backend } = createDiskWorld()
+    await dom0.host.files.replace('/etc/xen-lun.json', '{ "lingerMs": 30000 }', 0o644)
+    await run(dom0, 'add')
+    backend.disconnect()
+    const { exitCode, later } = await run(dom0, 'remove')
+    expect([exitCode, later, dom0.state().sessions.length]).toEqual([0, ['expire'], 2])
+    const expiring = run(dom0, '--expire', { host: dom0.startUser().host })
+    await dom0.host.clock.sleep(29_000)
+    // Somebody looks at the device just when its time is over: it is tried again.
+    const device = dom0.openDevice(`/dev/mapper/${dom0.state().maps[0]?.name}`, 4711)
+    await dom0.host.clock.sleep(20_000)
+    expect(dom0.state().sessions).toHaveLength(2)
+    device.close()
+    expect((await expiring).exitCode).toBe(0)
+    expect(leftovers(dom0)).toEqual([])
+  })
+
   test('is not kept from it by settings that make no sense', async () => {
     const { dom0, backend } = createDiskWorld()
     await run(dom0, 'add')

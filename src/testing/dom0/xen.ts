@@ -1,3 +1,4 @@
+import { XENBUS_STATES, type XenbusState } from '../../core/xenbus-state.ts'
 import { findDevice, type Kernel } from './kernel.ts'
 import type { Proc } from './proc.ts'
 import { attribute, fileError, link, type Tree } from './tree.ts'
@@ -26,18 +27,6 @@ export interface BackendSpec {
   /** Path of the device node that is served once it connects. */
   readonly device?: string
 }
-
-/** xenbus_strstate() of Linux. */
-export type XenbusState =
-  | 'Unknown'
-  | 'Initialising'
-  | 'InitWait'
-  | 'Initialised'
-  | 'Connected'
-  | 'Closing'
-  | 'Closed'
-  | 'Reconfiguring'
-  | 'Reconfigured'
 
 /** The backend of one disk. */
 export interface XenBackend {
@@ -74,18 +63,6 @@ interface XenParts {
   readonly xenstore: XenstoreModel
 }
 
-/** By their numbers, Xen's public io/xenbus.h. */
-const STATES: readonly XenbusState[] = [
-  'Unknown',
-  'Initialising',
-  'InitWait',
-  'Initialised',
-  'Connected',
-  'Closing',
-  'Closed',
-  'Reconfiguring',
-  'Reconfigured',
-]
 const FIRST_QEMU_PID = 2000
 
 export function createXen(parts: XenParts): SimulatedXen {
@@ -117,7 +94,7 @@ export function createXen(parts: XenParts): SimulatedXen {
       const frontend = `/local/domain/${domid}/device/vbd/${devid}`
       const write = (name: string, value: string | number): void =>
         xenstore.write({ [`${path}/${name}`]: String(value) })
-      const setState = (state: XenbusState): void => write('state', STATES.indexOf(state))
+      const setState = (state: XenbusState): void => write('state', XENBUS_STATES.indexOf(state))
       write('frontend', frontend)
       write('frontend-id', domid)
       write('online', 1)
@@ -219,7 +196,7 @@ function publishBackend({ tree, xenstore }: XenParts, { domid, devid }: BackendS
     )
   show('nodename', () => path.replace('/local/domain/0/', ''))
   show('devtype', () => 'vbd')
-  show('state', () => STATES[Number(xenstore.values.get(`${path}/state`))] ?? 'Unknown')
+  show('state', () => XENBUS_STATES[Number(xenstore.values.get(`${path}/state`))] ?? 'Unknown')
   const entry = link(folder)
   tree.put(`/sys/bus/xen-backend/devices/${name}`, entry)
   return () => {

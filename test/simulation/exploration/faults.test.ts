@@ -2,29 +2,13 @@ import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { attachLun, detachLun, isLunError } from 'xen-lun'
 import { createSimulatedDom0, type SimulatedDom0 } from 'xen-lun/testing'
+import { actsOn } from './acts.ts'
 
 const target = 'iqn.2001-05.com.equallogic:0-8a0906-faults'
 const RUNS = Number(process.env['FUZZ_RUNS'] ?? 100)
 const SEED = process.env['FUZZ_SEED']
 
-type Act = (dom0: SimulatedDom0) => Promise<void>
-
-const acts: Readonly<Record<string, Act>> = {
-  'cut portal 1': async ({ san }) => await san.cutPortal(san.portals[0]),
-  'cut portal 2': async ({ san }) => await san.cutPortal(san.portals[1]),
-  'refuse portal 1': async ({ san }) => await san.refusePortal(san.portals[0]),
-  'refuse portal 2': async ({ san }) => await san.refusePortal(san.portals[1]),
-  'restore portal 1': async ({ san }) => await san.restorePortal(san.portals[0]),
-  'restore portal 2': async ({ san }) => await san.restorePortal(san.portals[1]),
-  'stop multipathd': async ({ daemons }) => await daemons.multipathd.stop(),
-  'start multipathd': async ({ daemons }) => await daemons.multipathd.start(),
-  'stop iscsid': async ({ daemons }) => await daemons.iscsid.stop(),
-  'start iscsid': async ({ daemons }) => await daemons.iscsid.start(),
-  'kill the target': async ({ san }) => await san.killTarget(target),
-  'start the target': async ({ san }) => await san.startTarget(target),
-  'map another volume': async ({ san }) => await san.remapLun(target, 0, 'v1'),
-  'unmap the LUN': async ({ san }) => await san.unmapLun(target, 0),
-}
+const acts = actsOn(target)
 
 const schedules = fc.array(
   fc.record({ atMs: fc.integer({ min: 0, max: 2000 }), act: fc.constantFrom(...Object.keys(acts)) }),
