@@ -14,6 +14,9 @@ export interface UntilOptions extends OperationOptions {
 const EVERY_MS = 30
 // On a busy or slow host the looking must not starve what it looks for.
 const PAUSE_PER_LOOK = 9
+// Nor must those who wait in this process starve each other: it is busy when a pause lasts longer than it was to. Once is
+// no reason to be late.
+const LONGEST_FOR_LAG_MS = 200
 // What took long may be seen a little late.
 const LATENESS = 0.02
 
@@ -29,21 +32,24 @@ export async function until<T>(
 ): Promise<T> {
   const begunMs = clock.now()
   const deadline = begunMs + timeoutMs
+  let lagMs = 0
   for (;;) {
     if (signal?.aborted === true) throw withAwaited(signal.reason, awaited)
     const startedMs = clock.now()
     const seen = await look()
     if (seen !== undefined && seen !== false) return seen
     const nowMs = clock.now()
-    const pauseMs = Math.max(everyMs, PAUSE_PER_LOOK * (nowMs - startedMs), LATENESS * (nowMs - begunMs))
+    const busyMs = PAUSE_PER_LOOK * (nowMs - startedMs) + Math.min(LONGEST_FOR_LAG_MS, PAUSE_PER_LOOK * lagMs)
     const leftMs = deadline - nowMs
+    const pauseMs = Math.min(leftMs, Math.max(everyMs, busyMs, LATENESS * (nowMs - begunMs)))
     if (leftMs <= 0) {
       throw new LunError('TIMEOUT', `timed out after ${timeoutMs} ms waiting for ${awaited}`, { awaited, timeoutMs })
     }
     // An abort is seen at the next turn.
-    await clock.sleep(Math.min(pauseMs, leftMs), signal).catch((error: unknown) => {
+    await clock.sleep(pauseMs, signal).catch((error: unknown) => {
       if (signal?.aborted !== true) throw error
     })
+    lagMs = Math.max(0, clock.now() - nowMs - pauseMs)
   }
 }
 

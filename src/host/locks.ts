@@ -4,6 +4,11 @@ import type { OperationOptions } from '../core/options.ts'
 /** How long to wait for a lock. */
 export interface LockOptions extends OperationOptions {
   readonly timeoutMs: number
+  /**
+   * Asked when the lock is taken: tasks of one process whose lanes differ may rely on the lock side by side. Undefined, or
+   * left out: the task has it to itself. A lock that knows no lanes may ignore it.
+   */
+  readonly lane?: (() => Promise<string | undefined>) | undefined
 }
 
 /** Port to locks that all processes of this host respect. */

@@ -6,7 +6,7 @@ import { detachLun } from './detach.ts'
 import { findEndpoints, liveSession } from './endpoints.ts'
 import { type AttachOptions, type Established, establish, type Wish } from './establish.ts'
 import { isLasting } from './expiry.ts'
-import { finishJobs } from './jobs.ts'
+import { finishJobs, hasJobs } from './jobs.ts'
 import { startLatePaths } from './late.ts'
 import { withTarget } from './locks.ts'
 import { isUnchanged } from './made.ts'
@@ -87,8 +87,7 @@ async function attachLocked(context: Context, operation: Operation, wish: Wish):
 // What a process that died had under way may be a record, and so a portal.
 async function finishTarget(context: Context, operation: Operation): Promise<void> {
   const { target, signal } = operation
-  const { jobs, discoveries } = await context.journal.target(target)
-  if (Object.keys(jobs).length === 0 && discoveries.length === 0) return
+  if (!(await hasJobs(context, target))) return
   const finish = async (): Promise<void> => await finishJobs(context, target, { withLogins: false, signal })
   await withTarget(context.host, target, operation, finish)
 }

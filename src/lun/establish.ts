@@ -1,3 +1,4 @@
+import type { Iqn } from '../core/iqn.ts'
 import { withDeadline } from '../flow/deadline.ts'
 import { createAdmission } from './admission.ts'
 import type { Attachment } from './attachment.ts'
@@ -8,7 +9,7 @@ import { createEntrance } from './entrance.ts'
 import { explainLoginFailure } from './explain.ts'
 import { findDevices } from './find-lun.ts'
 import { consumeHolds, type Hold, holdLun, noteHeld, restoreHold } from './hold.ts'
-import { finishJobs, jobName } from './jobs.ts'
+import { finishJobs, hasJobs, jobName } from './jobs.ts'
 import type { Expiry } from './journal-entries.ts'
 import { withTarget } from './locks.ts'
 import { startLogin } from './login.ts'
@@ -106,11 +107,9 @@ async function startPaths(
   signal: AbortSignal
 ): Promise<void> {
   const { context, operation, wish, made, entrance } = shared
-  const { target } = wish
+  const { target, lun } = wish
   let enough: Promise<void> = Promise.resolve()
-  const begin = async (): Promise<void> => {
-    const sessions = await context.iscsiadm.sessions({ target })
-    const offline = endpoints.filter(endpoint => liveSession(sessions, endpoint) === undefined)
+  const begin = async (offline: readonly Endpoint[]): Promise<void> => {
     if (offline.length > 0) {
       await operation.step('records', async () => await ensureRecords(context, operation, wish, offline, made))
     }
@@ -124,14 +123,32 @@ async function startPaths(
     }
     await entrance.leaveTarget()
   }
-  if (await isEverywhere(context, wish, endpoints)) await begin()
+  if (await isEverywhere(context, wish, endpoints)) await begin([])
   else {
-    await withTarget(context.host, target, operation, async () => {
+    let isBeside = false
+    const lane = async (): Promise<string | undefined> => {
+      isBeside = !(await hasJobs(context, target)) && (await findOffline(context, target, endpoints)).length === 0
+      return isBeside ? `LUN ${lun}` : undefined
+    }
+    await withTarget(context.host, target, { ...operation, lane }, async () => {
+      if (isBeside) {
+        await begin([])
+        return
+      }
       await finishJobs(context, target, { withLogins: false, signal: operation.signal })
-      await begin()
+      await begin(await findOffline(context, target, endpoints))
     })
   }
   await enough
+}
+
+async function findOffline(
+  { iscsiadm }: Context,
+  target: Iqn,
+  endpoints: readonly Endpoint[]
+): Promise<readonly Endpoint[]> {
+  const sessions = await iscsiadm.sessions({ target })
+  return endpoints.filter(endpoint => liveSession(sessions, endpoint) === undefined)
 }
 
 /** Sessions the LUN lives on are nobody's to log out. */

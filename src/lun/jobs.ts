@@ -31,6 +31,12 @@ export function jobName(kind: Kind, thing: string): string {
   return `${kind} ${thing}`
 }
 
+/** Whether something is left that {@link finishJobs} would have to do. */
+export async function hasJobs({ journal }: Pick<Context, 'journal'>, target: Iqn): Promise<boolean> {
+  const { jobs, discoveries } = await journal.target(target)
+  return Object.keys(jobs).length > 0 || discoveries.length > 0
+}
+
 /**
  * Waits for what open-iscsi was told by a process that died: it goes on by itself, and a session or record that comes or
  * goes in the middle of the next operation would be nobody's. A job whose outcome is there, or whose time is over, is

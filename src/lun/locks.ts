@@ -2,12 +2,13 @@ import { LunError } from '../core/error.ts'
 import type { OperationOptions } from '../core/options.ts'
 import { holderOf, withLinkLock } from '../flow/link-lock.ts'
 import type { Host } from '../host/host.ts'
+import type { LockOptions } from '../host/locks.ts'
 import { isAlive } from '../host/process-id.ts'
 import type { LunPlace } from './journal.ts'
 
 export const LUN_LOCKS = '/run/lock/xen-lun/luns'
 
-type LockOptions = OperationOptions & { readonly timeoutMs: number }
+type LunLockOptions = OperationOptions & { readonly timeoutMs: number }
 
 /**
  * Runs `task` with a LUN to itself; held for a whole operation. It is a link lock and no flock, because it is taken by
@@ -18,7 +19,7 @@ type LockOptions = OperationOptions & { readonly timeoutMs: number }
 export async function withLun<T>(
   host: Host,
   { target, lun }: LunPlace,
-  { timeoutMs, signal }: LockOptions,
+  { timeoutMs, signal }: LunLockOptions,
   task: () => Promise<T>
 ): Promise<T> {
   const name = `${target},${lun}`
@@ -45,7 +46,7 @@ async function describeHolder({ files }: Host, lock: string): Promise<string> {
 
 /**
  * Runs `task` while nobody else logs in to or out of a target, or changes what is noted of it. Whoever has a LUN's lock
- * may ask for its target's, never the other way round.
+ * may ask for its target's, never the other way round. Attaches that find all sessions there do neither, and have lanes.
  *
  * @throws {@link LunError} `LOCK_TIMEOUT`
  */

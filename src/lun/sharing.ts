@@ -166,5 +166,7 @@ export async function guardSharing<T>(
     return await handOver()
   }
   if (domainOf(operation.owner) === undefined) return await check()
-  return await context.host.locks.withLock(XEN_BLOCK_LOCK, check, operation)
+  // Who has another volume decides about something else.
+  const lane = async (): Promise<string | undefined> => wwid
+  return await context.host.locks.withLock(XEN_BLOCK_LOCK, check, { ...operation, lane })
 }

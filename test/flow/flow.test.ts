@@ -38,6 +38,16 @@ describe('until', () => {
     expect(looks).toBe(3)
   })
 
+  test('looks less often in a busy process, whose pauses last longer than they were to', async () => {
+    const clock = createFakeClock()
+    const busy = { now: () => clock.now(), sleep: async (ms: number) => await clock.sleep(ms + 100) }
+    let looks = 0
+    const look = async (): Promise<boolean> => ++looks > 99
+    await expect(until(busy, look, { awaited: 'x', timeoutMs: 2000, everyMs: 20 })).rejects.toThrow('timed out')
+    // At 0, after 20 + 100, after 200 + 100 six times, and at the end.
+    expect(looks).toBe(9)
+  })
+
   test.each([5000, 17_000, 60_000])('looks less often the longer it waits, and is little late: %i ms', async ms => {
     const clock = createFakeClock()
     let looks = 0
