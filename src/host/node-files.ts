@@ -1,4 +1,18 @@
-import { readdirSync, readFileSync, realpathSync } from 'node:fs'
+import {
+  type BigIntStats,
+  closeSync,
+  fsyncSync,
+  linkSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+  statSync,
+  unlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import * as fs from 'node:fs/promises'
 import { draftOf, type FileStat, type Files } from './files.ts'
 
@@ -9,11 +23,11 @@ export function createNodeFiles(): Files {
     readAt,
     list: async path => (await unlessAbsent(list(path), [])).toSorted(byName),
     realpath: async path => await unlessAbsent(realpath(path), undefined),
-    stat: async path => await unlessAbsent(fs.stat(path, { bigint: true }).then(toFileStat), undefined),
+    stat: async path => await unlessAbsent(stat(path).then(toFileStat), undefined),
     write: async (path, text) => await unlessAbsent(writeInPlace(path, text), false),
     replace,
-    link: async (existing, path) => await unlessCode(fs.link(existing, path).then(yes), ['EEXIST'], false),
-    remove: async path => await unlessAbsent(fs.unlink(path).then(yes), false),
+    link: async (existing, path) => await unlessCode(link(existing, path).then(yes), ['EEXIST'], false),
+    remove: async path => await unlessAbsent(unlink(path).then(yes), false),
     makeDirectory: async (path, mode) => {
       await fs.mkdir(path, { recursive: true, mode })
     },
@@ -34,11 +48,13 @@ export function createNodeFiles(): Files {
 // ENODEV, ENXIO: a sysfs attribute or device node whose device went away after it was opened.
 const ABSENT = ['ENOENT', 'ENOTDIR', 'ENODEV', 'ENXIO']
 
-// sysfs, /run and most of /proc answer from memory, at once. Node's thread pool costs several times the read itself, and
-// waiting for devices reads a lot. Writes to sysfs do wait for hardware, and stay with the pool; so do links in /proc,
-// which may lead to any file system.
+// sysfs, /run and most of /proc answer from memory, at once. Node's thread pool costs several times the call itself, and
+// waiting for devices makes a lot of them. Writes to sysfs do wait for hardware, and stay with the pool; so do links in
+// /proc, which may lead to any file system.
 const IN_MEMORY = /^\/(?:sys|run)\//
 const READ_FROM_MEMORY = /^\/(?:sys|run|proc)\//
+const STAT_FROM_MEMORY = /^\/(?:sys|run|dev)\//
+const KEPT_IN_MEMORY = /^\/run\//
 
 async function read(path: string): Promise<string> {
   return READ_FROM_MEMORY.test(path) ? readFileSync(path, 'utf8') : await fs.readFile(path, 'utf8')
@@ -50,6 +66,20 @@ async function list(path: string): Promise<readonly string[]> {
 
 async function realpath(path: string): Promise<string> {
   return IN_MEMORY.test(path) ? realpathSync.native(path) : await fs.realpath(path)
+}
+
+async function stat(path: string): Promise<BigIntStats> {
+  return STAT_FROM_MEMORY.test(path) ? statSync(path, { bigint: true }) : await fs.stat(path, { bigint: true })
+}
+
+async function link(existing: string, path: string): Promise<void> {
+  if (KEPT_IN_MEMORY.test(existing)) linkSync(existing, path)
+  else await fs.link(existing, path)
+}
+
+async function unlink(path: string): Promise<void> {
+  if (KEPT_IN_MEMORY.test(path)) unlinkSync(path)
+  else await fs.unlink(path)
 }
 
 const byName = (a: string, b: string): number => (a < b ? -1 : 1)
@@ -96,6 +126,10 @@ async function writeInPlace(path: string, text: string): Promise<true> {
 
 async function replace(path: string, text: string, mode: number, scratch?: string): Promise<void> {
   const draft = draftOf(path, scratch)
+  if (KEPT_IN_MEMORY.test(path) && KEPT_IN_MEMORY.test(draft)) {
+    replaceInMemory(path, draft, text, mode)
+    return
+  }
   // Left by a crash. A new file, because only a new one surely has the mode.
   await fs.rm(draft, { force: true })
   const file = await fs.open(draft, 'wx', mode)
@@ -111,6 +145,23 @@ async function replace(path: string, text: string, mode: number, scratch?: strin
   }
 }
 
+function replaceInMemory(path: string, draft: string, text: string, mode: number): void {
+  rmSync(draft, { force: true })
+  try {
+    const file = openSync(draft, 'wx', mode)
+    try {
+      writeFileSync(file, text)
+      fsyncSync(file)
+    } finally {
+      closeSync(file)
+    }
+    renameSync(draft, path)
+  } catch (error) {
+    rmSync(draft, { force: true })
+    throw error
+  }
+}
+
 async function sync(path: string): Promise<true> {
   const file = await fs.open(path, 'r')
   try {
@@ -121,16 +172,7 @@ async function sync(path: string): Promise<true> {
   }
 }
 
-function toFileStat(stat: {
-  readonly size: bigint
-  readonly mode: bigint
-  readonly mtimeMs: bigint
-  readonly ino: bigint
-  readonly rdev: bigint
-  isFile(): boolean
-  isDirectory(): boolean
-  isBlockDevice(): boolean
-}): FileStat {
+function toFileStat(stat: BigIntStats): FileStat {
   const kind = stat.isFile() ? 'file' : stat.isDirectory() ? 'directory' : stat.isBlockDevice() ? 'block' : 'other'
   // gnu_dev_major and gnu_dev_minor, glibc sys/sysmacros.h
   const major = Number(((stat.rdev >> 8n) & 0xfffn) | ((stat.rdev >> 32n) & ~0xfffn))
