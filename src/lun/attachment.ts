@@ -7,7 +7,10 @@ export interface Attachment extends AsyncDisposable {
   readonly outcome: 'attached' | 'already-attached'
   readonly target: string
   readonly lun: number
-  /** The device to use: `/dev/mapper/…`, or `/dev/sdb` without multipath. */
+  /**
+   * The device to use: `/dev/mapper/…`, or `/dev/sdb` without multipath. `/dev/dm-N`, with a warning, where udev has not named
+   * the map after 2 s.
+   */
   readonly device: string
   /** Number of that device, for a vbd's `physical-device`. */
   readonly deviceNumber: { readonly major: number; readonly minor: number }

@@ -17,6 +17,8 @@ export interface FoundDevice {
 }
 
 const NODE_MS = 15_000
+/** How long udev may take to name a map, before the kernel's own node has to do. */
+const NAME_MS = 2000
 const READ_MS = 10_000
 const READ_BYTES = 4096
 
@@ -25,14 +27,27 @@ export async function findDevice(shared: PathContext, paths: readonly PathRun[])
   const { context, operation } = shared
   const disk = paths.map(path => path.outcome()).find(({ state }) => state === 'up')?.disk ?? ''
   const device = shared.isMultipath ? await findMap(shared, disk) : await findPlainDisk(shared, disk)
-  const node = nodeOf(device)
-  await until(context.host.clock, async () => await isNodeOf(context.host, node.device, device), {
-    awaited: `udev to make ${node.device}`,
-    timeoutMs: NODE_MS,
-    signal: operation.signal,
-  })
+  const node = { ...nodeOf(device), device: await findNode(context.host, operation, device) }
   await readTest(context.host, node.device, device.sizeBytes)
   return { node, block: device }
+}
+
+/**
+ * The node with the map's name, which udev makes. On a host that has just got many disks udev is late by all their events:
+ * there it is `/dev/dm-N`, which the kernel makes with the map.
+ */
+async function findNode(host: Host, { signal, emit }: PathContext['operation'], device: BlockDevice): Promise<string> {
+  const { clock } = host
+  const [named, own] = [nodeOf(device).device, `/dev/${device.name}`]
+  const begunMs = clock.now()
+  const look = async (): Promise<string | undefined> => {
+    if (await isNodeOf(host, named, device)) return named
+    const isLate = clock.now() - begunMs >= NAME_MS
+    return isLate && (await isNodeOf(host, own, device)) ? own : undefined
+  }
+  const found = await until(clock, look, { awaited: `udev to make ${named}`, timeoutMs: NODE_MS, signal })
+  if (found !== named) emit({ type: 'warning', message: `udev has not made ${named} yet, so ${found} is used` })
+  return found
 }
 
 /** How a map or a plain disk is handed over. */

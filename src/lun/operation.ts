@@ -28,6 +28,8 @@ type Unplaced<E> = E extends unknown ? Omit<E, keyof EventContext> : never
 export interface Operation extends LunPlace {
   readonly owner: OwnerName
   readonly timeoutMs: number
+  /** On the host's clock, when the deadline is. */
+  readonly deadlineMs: number
   /** Fires on the caller's signal and at the deadline. */
   readonly signal: AbortSignal
   readonly emit: (event: Unplaced<LunEvent>) => void
@@ -92,6 +94,7 @@ async function runOperation<T>(
       emit({ type: 'end', step: name })
       return result
     }
-    return await task({ target: context.target, lun: context.lun, signal: stop, emit, step })
+    const { target, lun } = context
+    return await task({ target, lun, deadlineMs: startedMs + timeoutMs, signal: stop, emit, step })
   })
 }

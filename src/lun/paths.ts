@@ -54,11 +54,14 @@ export function startPath(shared: PathContext, endpoint: Endpoint, login: Login,
 
 /** How long local work on a path may lag behind the first path that is up. */
 const LOCAL_WORK_MS = 15_000
+/** The part of an operation's time that is for what comes after its paths; no path beyond `min` may cost it. */
+const PART_AFTER = 0.25
 const LOOK_MS = 50
 
 /**
  * Waits until the paths are as the request wants them: `wanted` of them up; or at least `min`, and none left that
- * is worth waiting for: one whose portal has not answered within `graceMs` of the first path is not.
+ * is worth waiting for: one whose portal has not answered within `graceMs` of the first path is not, nor is any after that when
+ * three quarters of the operation's time are over.
  *
  * @throws {@link LunError} the paths' own error where they agree, else `NO_PATHS`; `LUN_MISMATCH` from any path
  */
@@ -80,6 +83,9 @@ export async function waitForPaths(
     if (up < min) return false
     firstUpMs ??= clock.now()
     const laggingMs = clock.now() - firstUpMs
+    const leftMs = operation.deadlineMs - clock.now()
+    const afterMs = PART_AFTER * operation.timeoutMs
+    if (leftMs <= afterMs && (laggingMs >= graceMs || leftMs <= afterMs / 2)) return true
     return !pending.some(path => laggingMs < (path.hasSession() ? Math.max(graceMs, LOCAL_WORK_MS) : graceMs))
   }
   await until(clock, isEnough, {

@@ -35,6 +35,7 @@ async function waitedMs(policy: PathPolicy, fates: readonly Fate[], stopMs = 60_
     lun: 0,
     owner: ownerName('test'),
     timeoutMs: stopMs,
+    deadlineMs: stopMs,
     signal,
     emit: () => {},
     keep: () => {},
@@ -99,6 +100,14 @@ describe('an attach returns', () => {
 
   test('at last without a path whose local work never ends', async () => {
     expectSoonAfter(16_000, await waitedMs({}, [{ upMs: 1000 }, { sessionMs: 900 }]))
+  })
+
+  test('with the paths it has, as long as there is time for what comes after them', async () => {
+    expectSoonAfter(7500, await waitedMs({}, [{ upMs: 1000 }, { sessionMs: 900 }], 10_000))
+    // A moment for those that are as good as there, as long as it is not all that is left.
+    expectSoonAfter(8000, await waitedMs({}, [{ upMs: 7600 }, { sessionMs: 900, upMs: 8000 }], 10_000))
+    expectSoonAfter(8100, await waitedMs({}, [{ upMs: 7600 }, { sessionMs: 900 }], 10_000))
+    expectSoonAfter(8900, await waitedMs({}, [{ upMs: 8900 }, { sessionMs: 900 }], 10_000))
   })
 
   test('at once when the other paths have failed', async () => {
