@@ -36,7 +36,8 @@ async function namespaceOf(files: Files): Promise<string> {
   return String((await files.stat('/proc/self/ns/pid'))?.inode ?? 0)
 }
 
-async function startOf(files: Files, pid: string): Promise<string | undefined> {
+/** Clock ticks since boot; undefined for a process that is gone. */
+export async function startOf(files: Files, pid: string): Promise<string | undefined> {
   const stat = await files.read(`/proc/${pid}/stat`)
   // The second field, the name in parentheses, may hold blanks and parentheses itself.
   return stat?.slice(stat.lastIndexOf(')') + 2).split(' ')[FIELDS_BEHIND_NAME]

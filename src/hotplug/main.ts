@@ -1,82 +1,88 @@
-/** Where the block script meets its process; all it decides is in script.ts. */
-import { spawn } from 'node:child_process'
-import { appendFileSync, readFileSync } from 'node:fs'
+/** Where the block script meets its process; all it decides is in script.ts and server.ts. */
 import process from 'node:process'
 import { startupSnapshot } from 'node:v8'
+import type { Host } from '../host/host.ts'
 import { createLocalHost } from '../host/local.ts'
-import { argumentsOf, type LaterAction } from './action.ts'
+import { thisProcess } from '../host/process-id.ts'
+import { argumentsOf } from './action.ts'
+import { sinceStartMs } from './age.ts'
 import { cleanEnvironment } from './environment.ts'
+import { startDetached } from './process/detached.ts'
+import { appendLog, createSyslog } from './process/logs.ts'
+import { openAnswer, watchFolder } from './process/waiting-room.ts'
 import { runScript } from './script.ts'
+import { type ServedCall, type ServerPorts, serve } from './server.ts'
 
-const LOG = '/var/log/xen/xen-hotplug.log'
-// USER_HZ, the unit of /proc/PID/stat, is 100 on every architecture Xen runs on.
-const TICK_MS = 10
-const START_FIELD = 19
+type Common = Pick<ServerPorts, 'run' | 'crash'> & { readonly host: Host }
 
 async function main(): Promise<void> {
   // A snapshot has no file of its own among the arguments.
   const isSnapshot = process.execArgv.includes('--snapshot-blob')
-  const [file, args] = isSnapshot ? [undefined, process.argv.slice(1)] : [process.argv[1], process.argv.slice(2)]
+  const [file, args] = isSnapshot ? [[], process.argv.slice(1)] : [process.argv.slice(1, 2), process.argv.slice(2)]
   process.env = cleanEnvironment(process.env)
-  const stop = new AbortController()
-  for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) {
-    process.on(signal, () => stop.abort(new Error(`ended by ${signal}`)))
-  }
   const crash = new Promise<unknown>(resolve => {
     process.on('uncaughtException', resolve)
     process.on('unhandledRejection', resolve)
   })
-  const operationId = `${process.pid}-${Math.round(Date.now()).toString(36)}`
-  const lines: string[] = []
-  const log = (line: string): void => {
-    lines.push(line)
-    append(`${new Date().toISOString()} block-xen-lun[${operationId}] ${line}\n`)
-  }
-  const startLater = (action: LaterAction): void => {
-    const words = [...process.execArgv, ...(file === undefined ? [] : [file]), ...argumentsOf(action)]
-    spawn(process.execPath, words, { detached: true, stdio: 'ignore', env: process.env }).unref()
-  }
-  const exitCode = await runScript(
-    { args, env: process.env, spentMs: spentMs() },
-    {
-      host: createLocalHost(),
-      operationId,
-      log,
-      complain: line => process.stderr.write(`${line}\n`),
-      startLater,
-      signal: stop.signal,
-      crash,
-    }
-  )
-  tellSyslog(operationId, lines.at(-1) ?? '', exitCode)
+  const host = createLocalHost()
+  const common = { host, crash, run: createRunner(host, crash) }
+  const [word, room, id] = args
+  const exitCode =
+    word === '--serve' && room !== undefined && id !== undefined
+      ? await serveRoom(common, room, id)
+      : await runAlone(common, [...process.execArgv, ...file], args)
   // Not by itself: a process that hangs would keep this one, and the toolstack waits for its end.
   process.exit(exitCode)
 }
 
-/** A host without Xen's log folder has a reason for it. */
-function append(text: string): void {
-  try {
-    appendFileSync(LOG, text)
-  } catch {
-    // Nothing depends on the log.
+/** For the one call that this process was started for. */
+async function runAlone(
+  { host: { files }, run }: Common,
+  self: readonly string[],
+  args: readonly string[]
+): Promise<0 | 1> {
+  const { start: started } = await thisProcess(files)
+  return await run({
+    invocation: { args, env: process.env, spentMs: await sinceStartMs(files, started) },
+    pid: undefined,
+    complain: line => process.stderr.write(`${line}\n`),
+    startLater: action => {
+      // An error that has its own listener is none that nobody caught: the disk is there all the same.
+      startDetached(process.execPath, [...self, ...argumentsOf(action)]).on('error', error =>
+        appendLog(String(process.pid), `${action} does not start: ${error.message}`)
+      )
+    },
+    signal: firstOf(['SIGTERM', 'SIGINT', 'SIGHUP']),
+  })
+}
+
+/** For all calls that come meanwhile. Signals of the terminal in which xl runs are their launchers', who pass them on. */
+async function serveRoom(common: Common, room: string, id: string): Promise<0> {
+  for (const signal of ['SIGINT', 'SIGHUP'] as const) process.on(signal, () => {})
+  const change = watchFolder(room)
+  await serve({ ...common, room, id, openAnswer, change, signal: firstOf(['SIGTERM']) })
+  return 0
+}
+
+function firstOf(signals: readonly NodeJS.Signals[]): AbortSignal {
+  const stop = new AbortController()
+  for (const signal of signals) process.on(signal, () => stop.abort(new Error(`ended by ${signal}`)))
+  return stop.signal
+}
+
+function createRunner(host: Host, crash: Promise<unknown>): (call: ServedCall) => Promise<0 | 1> {
+  const syslog = createSyslog()
+  return async ({ invocation, pid = process.pid, ...rest }) => {
+    const operationId = `${pid}-${Math.round(Date.now()).toString(36)}`
+    let last = ''
+    const log = (line: string): void => {
+      last = line
+      appendLog(operationId, line)
+    }
+    const exitCode = await runScript(invocation, { ...rest, host, operationId, log, crash })
+    syslog.tell(operationId, last, exitCode !== 0)
+    return exitCode
   }
-}
-
-/** Node cannot send datagrams to /dev/log, and nobody waits for util-linux's `logger`, which can. */
-function tellSyslog(operationId: string, line: string, exitCode: number): void {
-  const priority = exitCode === 0 ? 'daemon.info' : 'daemon.err'
-  const words = ['-t', `block-xen-lun[${operationId}]`, '-p', priority, '--', line]
-  spawn('logger', words, { detached: true, stdio: 'ignore', env: process.env })
-    .on('error', () => {})
-    .unref()
-}
-
-/** Since the toolstack started this process, or the launcher that became it; one that waits for it is hardly older. */
-function spentMs(): number {
-  const stat = readFileSync('/proc/self/stat', 'utf8')
-  const ticks = Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[START_FIELD])
-  const [uptime = '0'] = readFileSync('/proc/uptime', 'utf8').split(' ')
-  return Math.max(0, Number(uptime) * 1000 - ticks * TICK_MS)
 }
 
 const start = (): void => {

@@ -51,9 +51,11 @@ test('the block script runs from its snapshot, and from the bundle where the sna
   const snapshot = join(stage, 'usr/local/lib/xen-lun/block-xen-lun.blob')
   const bundle = join(folder, 'other.cjs')
   await writeFile(bundle, 'console.error("from the bundle"); process.exit(1)')
-  await writeFile(join(folder, 'launcher'), blockLauncher({ node: process.execPath, bundle, snapshot }))
+  await writeFile(join(folder, 'launcher'), blockLauncher({ node: process.execPath, bundle, snapshot }), {
+    mode: 0o755,
+  })
   const start = () =>
-    spawnSync('/usr/bin/dash', [join(folder, 'launcher'), 'add'], {
+    spawnSync(join(folder, 'launcher'), ['add'], {
       env: { XENBUS_PATH: 'backend/vbd/1/../2', NODE_OPTIONS: '--no-such-option' },
       encoding: 'utf8',
     })

@@ -1,9 +1,10 @@
-import { spawnSync } from 'node:child_process'
-import { chmod, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises'
+import { spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
+import { chmod, mkdir, mkdtemp, readdir, readFile, rm, symlink, utimes, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
-import { blockLauncher, commandLauncher, NODE_FLAGS } from '../../src/cli/install/launcher.ts'
+import { blockLauncher, commandLauncher, NODE_FLAGS, SNAPSHOT_FLAGS } from '../../src/cli/install/launcher.ts'
 
 vi.setConfig({ testTimeout: 60_000 }) // real processes, on a machine that may be busy
 
@@ -47,6 +48,8 @@ const BUNDLE = {
   get snapshot(): string {
     return at('block.blob')
   },
+  // Nothing can be made there, so each launcher runs the script itself.
+  room: '/proc/room',
 }
 
 async function program(name: string, text: string, mode = 0o755): Promise<string> {
@@ -62,18 +65,21 @@ interface Ran {
   readonly written: readonly string[]
 }
 
-/** Runs a launcher with dash, which is what /bin/sh is in Debian. */
+// bash, before it reads the script, of a language that this machine does not know.
+const LOCALE = /^\/bin\/bash: warning: setlocale: .*\n/
+
+/** Runs a launcher as the kernel does, by its first line. */
 async function launch(text: string, args: readonly string[], env: Readonly<Record<string, string>>): Promise<Ran> {
   await rm(at('bin/written'), { force: true })
-  await writeFile(at('launcher'), text)
-  const { status, stdout, stderr, error } = spawnSync('/usr/bin/dash', [at('launcher'), ...args], {
+  const launcher = await program('launcher', text)
+  const { status, stdout, stderr, error } = spawnSync(launcher, args, {
     env,
     encoding: 'utf8',
   })
   if (error !== undefined) throw error
   const written = await readFile(at('bin/written'), 'utf8').catch(() => '')
   const lines = (said: string): readonly string[] => said.split('\n').filter(line => line !== '')
-  return { status, lines: lines(stdout), stderr, written: lines(written) }
+  return { status, lines: lines(stdout), stderr: stderr.replace(LOCALE, ''), written: lines(written) }
 }
 
 beforeAll(async () => {
@@ -97,7 +103,8 @@ echo "$*, $XENBUS_PATH$NODE_OPTIONS" >> "\${0%/*}/calls"
 case "$*" in *--snapshot-blob*) ${end} ;; esac
 `
   const FLAGS = NODE_FLAGS.join(' ')
-  const fromSnapshot = (): string => `${FLAGS} --snapshot-blob ${at('block.blob')} add, ${VBD}`
+  const fromSnapshot = (): string =>
+    `${FLAGS} ${SNAPSHOT_FLAGS.join(' ')} --snapshot-blob ${at('block.blob')} add, ${VBD}`
   const fromBundle = (): string => `${FLAGS} ${at('bundle.cjs')} add, ${VBD}`
 
   async function start(end: string): Promise<Ran & { readonly calls: readonly string[] }> {
@@ -197,6 +204,103 @@ describe('the launcher of the block script', () => {
     const text = blockLauncher({ node: '/nonexistent/node', ...BUNDLE, searchPath: at('bin') })
     const { status, written } = await launch(text, ['add'], path === undefined ? {} : { XENBUS_PATH: path })
     expect([status, written]).toEqual([1, []])
+  })
+})
+
+describe('the launcher of the block script, with a process that serves', () => {
+  // As node it notes each start. To serve it takes the first call, as the test says; by itself it just ends.
+  const SERVER = (serve: string): string => `#!/bin/bash
+folder=\${0%/*}
+case "$*" in
+  *--serve*)
+    echo serve >> "$folder/calls"
+    room=\${@: -2:1}
+    [ "$(< "$room/server")" = "\${@: -1}" ] || exit 1
+    until call=$(cd "$room" && ls -d -- *,* 2> /dev/null | head -n 1) && [ -n "$call" ]; do :; done
+    IFS=, read -r action path pid start <<< "$call"
+    ${serve}
+    ;;
+  *) echo "alone \${!#}" >> "$folder/calls" ;;
+esac
+`
+  const TAKE = `exec 5<> "/proc/$pid/fd/3"; rm "$room/$call"; echo taken >&5`
+
+  async function serveOne(serve: string, env: Readonly<Record<string, string>> = {}, patienceS?: number) {
+    const [node, room] = [await program('node-that-serves', SERVER(serve)), at('room')]
+    await rm(room, { recursive: true, force: true })
+    await rm(at('calls'), { force: true })
+    const options = { node, ...BUNDLE, room, ...(patienceS !== undefined && { patienceS }) }
+    const launcher = await program('launcher', blockLauncher(options))
+    const child = spawn(launcher, ['add'], { env: { ...XEN, XENSTORED_RUNDIR: '', ...env } })
+    let stderr = ''
+    child.stderr.on('data', (data: Buffer) => (stderr += data.toString()))
+    const ended = once(child, 'close').then(async ([status]: readonly unknown[]) => ({
+      status,
+      stderr,
+      calls: (await readFile(at('calls'), 'utf8')).trim().split('\n'),
+      left: (await readdir(room).catch(() => [])).filter(name => name !== 'server'),
+    }))
+    return { child, room, ended }
+  }
+
+  test.each([0, 1])('prints what it says, and ends as it says: %d', async status => {
+    const { ended } = await serveOne(`${TAKE}; echo "say it is so" >&5; echo "exit ${status}" >&5`)
+    expect(await ended).toEqual({ status, stderr: 'it is so\n', calls: ['serve'], left: [] })
+  })
+
+  test('names the call after the action, the disk, and itself', async () => {
+    const { child, ended } = await serveOne(`${TAKE}; echo "say $call" >&5; echo "exit 0" >&5`)
+    const { stderr } = await ended
+    expect(stderr).toMatch(new RegExp(`^add,${VBD.replaceAll('/', '\\+')},${child.pid},\\d+\n$`))
+  })
+
+  test.each([
+    ['ends before it has taken the call', 'exit 1'],
+    ['dies in the middle of the call', `${TAKE}; kill -KILL $$`],
+  ])('runs the script itself when that process %s', async (_, serve) => {
+    const { ended } = await serveOne(serve)
+    expect(await ended).toEqual({ status: 0, stderr: '', calls: ['serve', 'alone add'], left: [] })
+  })
+
+  test('runs the script itself when its call is not taken in time', async () => {
+    const { ended } = await serveOne('exec sleep 4', {}, 1)
+    expect(await ended).toEqual({ status: 0, stderr: '', calls: ['serve', 'alone add'], left: [] })
+  })
+
+  test('passes a signal on, and waits for what is taken back', async () => {
+    const wait = 'until [ -e "$room/$call.stop" ]; do :; done'
+    const { child, room, ended } = await serveOne(
+      `${TAKE}; : > "$room/taken"; ${wait}; rm "$room/$call.stop"; echo "exit 1" >&5`
+    )
+    await vi.waitUntil(async () => (await readdir(room).catch((): string[] => [])).includes('taken'), {
+      timeout: 20_000,
+    })
+    child.kill('SIGTERM')
+    expect(await ended).toEqual({ status: 1, stderr: '', calls: ['serve'], left: ['taken'] })
+  })
+
+  test('does not count on a process that has gone, nor on one of an older bundle', async () => {
+    for (const [pid, older] of [
+      ['2147483647', false],
+      [String(process.pid), true],
+    ] as const) {
+      await mkdir(at('room'), { recursive: true })
+      const room = at('room')
+      await writeFile(join(room, 'server'), `${pid}\n`)
+      if (older) await utimes(join(room, 'server'), 0, 0)
+      await rm(at('calls'), { force: true })
+      const node = await program('node-that-serves', SERVER(`${TAKE}; echo "exit 0" >&5`))
+      const ran = await launch(blockLauncher({ node, ...BUNDLE, room }), ['add'], { ...XEN, XENSTORED_RUNDIR: '' })
+      expect([ran.status, await readFile(at('calls'), 'utf8')]).toEqual([0, 'serve\n'])
+    }
+  })
+
+  test.each([
+    ['xenstored is elsewhere', { XENSTORED_PATH: '/run/elsewhere/socket' }],
+    ['the script is called from elsewhere', { script: '/etc/xen/scripts/../../tmp/x' }],
+  ])('is not asked when %s', async (_, env) => {
+    const { ended } = await serveOne('exit 1', env)
+    expect(await ended).toMatchObject({ status: 0, calls: ['alone add'], left: [] })
   })
 })
 

@@ -1,10 +1,11 @@
 import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { chmod, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
+import { blockLauncher } from '../../src/cli/install/launcher.ts'
 import { createXenstoreModel } from '../../src/testing/dom0/xenstore.ts'
 import { createXenstored } from '../../src/testing/dom0/xenstored.ts'
 import { startDaemon, startServer } from '../xenstore/daemon.ts'
@@ -133,4 +134,34 @@ test('an error that nobody caught ends it with 1 and is told', async () => {
     'error',
     expect.stringMatching(/^nobody caught this \[/),
   ])
+})
+
+test('launchers that come together are served by one process, and each ends as its own call does', async () => {
+  const [node, launcher, starts] = ['node', 'launcher', 'starts'].map(name => join(folder, name)) as [
+    string,
+    string,
+    string,
+  ]
+  await writeFile(node, `#!/bin/sh\necho "$*" >> '${starts}'\nexec '${process.execPath}' "$@"\n`)
+  const bundle = join(folder, 'block-xen-lun.cjs')
+  await writeFile(launcher, blockLauncher({ node, bundle, snapshot: join(folder, 'none'), room: join(folder, 'room') }))
+  for (const program of [node, launcher]) await chmod(program, 0o755)
+  const call = async (action: string, devid: number) => {
+    const env = { XENBUS_PATH: `/local/domain/0/backend/vbd/30001/${devid}` }
+    const child = spawn(launcher, [action], { env, cwd: '/' })
+    let said = ''
+    for (const stream of [child.stdout, child.stderr]) stream.on('data', (data: Buffer) => (said += data.toString()))
+    const [status] = await once(child, 'close')
+    return { action, status, said }
+  }
+  const calls = await Promise.all(
+    Array.from({ length: 20 }, async (_, n) => await call(n % 2 === 0 ? 'remove' : 'add', n))
+  )
+  for (const { action, status, said } of calls) {
+    // Nothing is attached for these disks; and there is none of them to be added.
+    if (action === 'remove') expect([status, said]).toEqual([0, ''])
+    else expect([status, said]).toEqual([1, expect.stringMatching(/^(?:block-xen-lun: [\x20-\x7e]+\n)?$/)])
+  }
+  const serving = (await readFile(starts, 'utf8')).trim().split('\n')
+  expect(serving).toEqual([expect.stringContaining(`${bundle} --serve ${join(folder, 'room')}`)])
 })

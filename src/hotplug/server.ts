@@ -1,0 +1,164 @@
+import type { Host } from '../host/host.ts'
+import { argumentsOf, type LaterAction } from './action.ts'
+import { sinceStartMs } from './age.ts'
+import { isThere, type Launcher, parseCall, parseStop, SERVER, stopOf, type WaitingCall } from './room.ts'
+import type { Invocation } from './script.ts'
+
+/** One call, as it is run for whoever waits for it. */
+export interface ServedCall {
+  readonly invocation: Invocation
+  /** The process that waits, if any. */
+  readonly pid: string | undefined
+  readonly complain: (line: string) => void
+  readonly startLater: (action: LaterAction) => void
+  readonly signal: AbortSignal
+}
+
+/** The way back to a launcher, which prints what follows `say`, and ends with the status that follows `exit`. */
+export interface Answer {
+  say(line: string): void
+  close(): void
+}
+
+export interface ServerPorts {
+  readonly host: Pick<Host, 'files' | 'clock'>
+  readonly room: string
+  /** What the room's `server` says as long as launchers count on this process. */
+  readonly id: string
+  /** Undefined for a launcher that is gone. */
+  readonly openAnswer: (launcher: Launcher) => Answer | undefined
+  readonly run: (call: ServedCall) => Promise<0 | 1>
+  /** Resolves at the next change in the room. */
+  readonly change: () => Promise<void>
+  /** Fires when this process is told to end: its calls are stopped. */
+  readonly signal: AbortSignal
+  /** Resolves with an error that nobody caught: no other call is to be trusted to this process. */
+  readonly crash: Promise<unknown>
+}
+
+/** How long it waits for who comes next. */
+const IDLE_MS = 30_000
+/** Should a change go unnoticed. */
+const LOOK_MS = 1000
+
+/**
+ * Runs the calls of all disks that come at about the same time, so that node starts once for them, and resolves when no
+ * more come. None is lost at its end: a launcher leaves its call before it looks who serves, and this process looks for
+ * calls once more after it has taken its name away.
+ */
+export async function serve(ports: ServerPorts): Promise<void> {
+  const { host, room, id, signal, crash } = ports
+  const { files, clock } = host
+  const running = createRunning(ports)
+  const nameFile = `${room}/${SERVER}`
+  let isBroken = false
+  void crash.then(() => {
+    isBroken = true
+  })
+  let isLeaving = false
+  for (;;) {
+    const change = ports.change()
+    const isNamed = (await files.read(nameFile))?.trim() === id
+    const names = await files.list(room)
+    if ((isNamed || isLeaving) && !isBroken && !signal.aborted) await running.take(names)
+    running.stop(names)
+    if (running.isEmpty()) {
+      if (!isNamed || isBroken) break
+      if (signal.aborted || running.idleMs() >= IDLE_MS) {
+        isLeaving = await files.remove(nameFile)
+        continue
+      }
+    }
+    const looked = new AbortController()
+    await Promise.race([change, clock.sleep(LOOK_MS, looked.signal).catch(() => {})])
+    looked.abort()
+  }
+  await sweep(ports)
+}
+
+interface Running {
+  /** Starts what is in the room. */
+  take(names: readonly string[]): Promise<void>
+  /** Stops those whose launchers have been told to end. */
+  stop(names: readonly string[]): void
+  isEmpty(): boolean
+  idleMs(): number
+}
+
+function createRunning(ports: ServerPorts): Running {
+  const { host, room, signal } = ports
+  const { files, clock } = host
+  const calls = new Map<string, AbortController>()
+  let idleSinceMs = clock.now()
+  const start = (name: string, work: (stop: AbortSignal) => Promise<unknown>): void => {
+    const call = new AbortController()
+    calls.set(name, call)
+    const done = (): void => {
+      calls.delete(name)
+      idleSinceMs = clock.now()
+    }
+    void work(AbortSignal.any([call.signal, signal])).finally(done)
+  }
+  const startLater = (xenbusPath: string, action: LaterAction): void => {
+    const invocation: Invocation = { args: argumentsOf(action), env: { XENBUS_PATH: xenbusPath }, spentMs: 0 }
+    const rest = { pid: undefined, complain: () => {}, startLater: () => {} }
+    start(`${action},${xenbusPath},${clock.now()}`, async stop => {
+      await ports.run({ invocation, ...rest, signal: stop })
+    })
+  }
+  return {
+    take: async names => {
+      for (const call of names.map(parseCall)) {
+        if (call === undefined || !(await files.remove(`${room}/${call.name}`))) continue
+        start(call.name, async stop => await serveCall(ports, call, stop, startLater))
+      }
+    },
+    stop: names => {
+      for (const [name, call] of calls) {
+        if (names.includes(stopOf(name))) call.abort(new Error('ended by a signal'))
+      }
+    },
+    isEmpty: () => calls.size === 0,
+    idleMs: () => clock.now() - idleSinceMs,
+  }
+}
+
+async function serveCall(
+  { host: { files }, room, openAnswer, run }: ServerPorts,
+  { name, action, xenbusPath, launcher }: WaitingCall,
+  signal: AbortSignal,
+  startLater: (xenbusPath: string, action: LaterAction) => void
+): Promise<void> {
+  const answer = openAnswer(launcher)
+  if (answer === undefined) return
+  try {
+    // Asked when its pipe is open: a launcher that is there now was there all the time. Without one the toolstack has
+    // given up, and goes on in its own way.
+    if (!(await isThere(files, launcher))) return
+    answer.say('taken')
+    const exitCode = await run({
+      invocation: {
+        args: [action],
+        env: { XENBUS_PATH: xenbusPath },
+        spentMs: await sinceStartMs(files, launcher.start),
+      },
+      pid: launcher.pid,
+      complain: line => answer.say(`say ${line}`),
+      startLater: later => startLater(xenbusPath, later),
+      signal,
+    })
+    answer.say(`exit ${exitCode}`)
+  } finally {
+    // Where nothing was answered the launcher goes on alone.
+    answer.close()
+    await files.remove(`${room}/${stopOf(name)}`)
+  }
+}
+
+/** What launchers have left that were killed. */
+async function sweep({ host: { files }, room }: ServerPorts): Promise<void> {
+  for (const name of await files.list(room)) {
+    const call = parseStop(name)
+    if (call !== undefined && !(await isThere(files, call.launcher))) await files.remove(`${room}/${name}`)
+  }
+}
