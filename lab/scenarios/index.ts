@@ -5,6 +5,7 @@ import { concurrentScenarios } from './concurrent.ts'
 import { enduranceScenarios } from './endurance.ts'
 import { guestScenarios } from './guest.ts'
 import { killScenarios } from './kill.ts'
+import { manyDisksScenarios } from './many-disks.ts'
 import { safetyScenarios } from './safety.ts'
 import { scriptBudgetScenarios } from './script-budget.ts'
 import { scriptDefectScenarios } from './script-defects.ts'
@@ -23,6 +24,7 @@ export const scenarios: readonly Scenario<World>[] = [
   ...guestScenarios,
   ...scriptDefectScenarios,
   ...scriptBudgetScenarios,
+  ...manyDisksScenarios,
   ...sharedDiskScenarios,
   ...killScenarios,
   ...concurrentScenarios,

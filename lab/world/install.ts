@@ -5,11 +5,13 @@ import { run } from './run.ts'
 /** Where xl looks for the block script. */
 export const launcher = '/etc/xen/scripts/block-xen-lun'
 
+/** On an emulated host everything takes long: all the time that the settings allow, of the 40 s that libxl gives. */
+export const scriptTimeoutMs = 38_000
+
 /** Installs the block script as an administrator does, also in the place of Xen's own; once per boot. */
 export const installScript = async (): Promise<void> => {
   if (existsSync(launcher)) return
-  // On an emulated host everything takes long: all the time that the settings allow, of the 40 s that libxl gives.
-  await writeFile('/etc/xen-lun.json', JSON.stringify({ timeoutMs: 38_000 }))
+  await writeFile('/etc/xen-lun.json', JSON.stringify({ timeoutMs: scriptTimeoutMs }))
   await run('node', ['/project/dist/xen-lun.cjs', 'install-script', '--divert-block-iscsi'])
 }
 

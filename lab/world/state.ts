@@ -7,6 +7,9 @@ import { listNodes } from './xenstore.ts'
 /** Where open-iscsi keeps its records; Debian moved them from the second to the first after Debian 12. */
 export const databases = ['/var/lib/iscsi', '/etc/iscsi']
 
+/** Names the process that serves the block script's calls; it stays a few seconds for the next one. */
+const servingProcess = '/run/xen-lun/script/server'
+
 const bytesPerSector = 512
 
 const listDatabase = (name: string): string[] => databases.flatMap(root => listFiles(`${root}/${name}`))
@@ -74,7 +77,7 @@ export const snapshot = async (): Promise<HostState> => {
     discoveries: listDatabase('send_targets'),
     ifaces: listDatabase('ifaces'),
     wwids: readWwids(),
-    journal: listFiles('/run/xen-lun'),
+    journal: listFiles('/run/xen-lun').filter(path => path !== servingProcess),
     vbds,
   }
 }

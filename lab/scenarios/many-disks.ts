@@ -1,0 +1,101 @@
+import assert from 'node:assert/strict'
+import { presentLuns, target, timed } from '../../test/scenarios/lun.ts'
+import type { Scenario } from '../../test/scenarios/scenario.ts'
+import { measureCpu } from '../world/cpu.ts'
+import { readText } from '../world/files.ts'
+import { installScript, scriptLog, scriptTimeoutMs } from '../world/install.ts'
+import { createOwnDisk } from '../world/own-disk.ts'
+import type { World } from '../world/world.ts'
+
+const DISKS = 20
+const BOOT_MS = 120_000
+// blkfront sets aside 4 MiB for each disk.
+const MEMORY_MIB = 384
+
+const luns = Array.from({ length: DISKS }, (_, lun) => lun)
+const vdevOf = (lun: number): string => `xvd${(lun + 10).toString(36)}`
+
+/** How long each run of the block script took, from when xl started it. */
+function runs(log: string, action: 'add' | 'remove'): readonly number[] {
+  return [...log.matchAll(new RegExp(`backend/vbd/[0-9]+/[0-9]+: ${action}: done after ([0-9]+) ms`, 'g'))].map(
+    ([, ms]) => Number(ms)
+  )
+}
+
+function assertInTime(tookMs: readonly number[], action: string): void {
+  const sorted = tookMs.toSorted((a, b) => a - b)
+  const [first = 0, last = 0] = [sorted[0], sorted.at(-1)]
+  console.log(`     ${sorted.length} ${action}s: ${(first / 1000).toFixed(1)} to ${(last / 1000).toFixed(1)} s`)
+  assert.equal(sorted.length, DISKS)
+  assert.ok(last < scriptTimeoutMs, `${last} ms`)
+}
+
+function diskOf({ san }: World, lun: number): string {
+  const [portal] = san.portals
+  const request = `iqn=${target},portal=${portal},lun=${lun},multipath=n`
+  return `vdev=${vdevOf(lun)},access=rw,script=block-xen-lun,target=${request}`
+}
+
+/** One disk comes and goes; returns the number of its last session. */
+async function addOnce(world: World): Promise<number> {
+  await using own = await createOwnDisk(world)
+  assert.equal((await own.attach(diskOf(world, 0))).exitCode, 0)
+  const { sessions } = await world.snapshot()
+  assert.equal((await own.detach()).exitCode, 0)
+  return Math.max(...sessions.map(({ id }) => id))
+}
+
+async function addAndRemove(world: World): Promise<void> {
+  const { guest } = world
+  await installScript()
+  await presentLuns(world, ...luns)
+  // QEMU has translated none of it yet: what a host does the first time takes it twice as long.
+  const lastId = await addOnce(world)
+  const since = readText(scriptLog).length
+  const logged = (): string => readText(scriptLog).slice(since)
+  const disks = luns.map(lun => diskOf(world, lun))
+  const cpu = measureCpu()
+  const { tookMs } = await timed(
+    world,
+    async () => await guest.create({ name: 'g1', disks, memoryMiB: MEMORY_MIB })
+  ).finally(() => console.error(`${logged()}\nLAB: processor time: ${cpu().join(', ')}`))
+  console.log(`     xl create: ${(tookMs / 1000).toFixed(1)} s`)
+  assertInTime(runs(logged(), 'add'), 'add')
+  const { sessions, maps, vbds } = await world.snapshot()
+  assert.deepEqual([maps.length, vbds.length], [0, DISKS])
+  // The kernel numbers all sessions it ever had.
+  assert.deepEqual(
+    sessions.map(({ iqn, id }) => [iqn, id]),
+    [[target, lastId + 1]]
+  )
+  for (const lun of luns) await guest.waitForBeat(`v${lun}`, { timeoutMs: BOOT_MS })
+  await guest.destroy('g1')
+  assertInTime(runs(logged(), 'remove'), 'remove')
+  await world.expectClean()
+  for (const lun of luns) await guest.verifyLog(`v${lun}`)
+}
+
+/**
+ * On a host without multipathd, which would take the disks: with a map for each of them udev's work alone fills the time that
+ * xl gives, on an emulated host.
+ */
+async function manyDisks(world: World): Promise<void> {
+  const { multipathd } = world.daemons
+  await multipathd.stop()
+  try {
+    await addAndRemove(world)
+  } finally {
+    await multipathd.start()
+  }
+}
+
+export const manyDisksScenarios: readonly Scenario<World>[] = [
+  {
+    name: 'many-disks',
+    about: `${DISKS} disks of one guest, added and removed by xl side by side: all in time, one login for all of them`,
+    onlyOnDom0: 'it takes a guest, and xl to run it',
+    isLong: true,
+    timeoutMs: 600_000,
+    run: manyDisks,
+  },
+]
