@@ -40,7 +40,7 @@ async function attach(call: Call, request: AttachRequest): Promise<Attachment> {
 
 /** All keys at once: who watches sees none of them, or all. */
 async function connect(call: Call, { device, deviceNumber: { major, minor } }: HandedOver): Promise<void> {
-  const { xenstore } = call
+  const { xenstore, signal } = call
   // The kernel reads it by `%x:%x`, and takes no second value: drivers/block/xen-blkback/xenbus.c, backend_changed.
   const physicalDevice = `${major.toString(16)}:${minor.toString(16)}`
   const present = await xenstore.tryRead(keyOf(call, 'physicalDevice'))
@@ -48,6 +48,8 @@ async function connect(call: Call, { device, deviceNumber: { major, minor } }: H
   // Not into a directory that the toolstack has removed meanwhile.
   await xenstore.read(keyOf(call, 'params'))
   await xenstore.rm(keyOf(call, 'error'))
+  // The toolstack may have been told meanwhile that it failed.
+  signal.throwIfAborted()
   await xenstore.write({
     [keyOf(call, 'physicalDevice')]: physicalDevice,
     [keyOf(call, 'physicalDevicePath')]: device,

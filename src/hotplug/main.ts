@@ -52,6 +52,7 @@ async function runAlone(
         appendLog(String(process.pid), `${action} does not start: ${error.message}`)
       )
     },
+    onAbandoned: () => {}, // it ends with this process
     signal: firstOf(['SIGTERM', 'SIGINT', 'SIGHUP']),
   })
 }

@@ -37,6 +37,8 @@ export interface ScriptPorts {
   /** For a person at a terminal: what cannot be told through xenstore. */
   readonly complain: (line: string) => void
   readonly startLater: (action: LaterAction) => void
+  /** What the run was at has not ended with it, and holds what it holds until this process ends. */
+  readonly onAbandoned: () => void
   /** Fires when the process is told to end: what was done is taken back. */
   readonly signal: AbortSignal
   /** Resolves with an error that nobody caught: there is nothing left but to say so. */
@@ -78,25 +80,39 @@ interface Disk {
   readonly ports: ScriptPorts
 }
 
-async function runFor(action: Action, disk: Disk): Promise<0 | 1> {
-  const { backend, ports } = disk
+async function runFor(action: Action, { ports: given, ...rest }: Disk): Promise<0 | 1> {
+  const over = new AbortController()
+  const ports = { ...given, signal: AbortSignal.any([given.signal, over.signal]) }
+  const disk = { ...rest, ports }
+  const { backend } = disk
   const log = (line: string): void => ports.log(`${backend.path}: ${action}: ${line}`)
   const { clock } = ports.host
   const beganMs = clock.now()
   const spentMs = (): number => disk.invocation.spentMs + (clock.now() - beganMs)
   const { crash } = ports
   let timeoutMs = USUAL_MS
+  let running: Promise<unknown> | undefined
+  const watched = <T>(work: Promise<T>): Promise<T> => {
+    const done = (): void => {
+      running = undefined
+    }
+    running = work.then(done, done)
+    return work
+  }
   try {
     const limits = { clock, crash, limitMs: divide(timeoutMs, spentMs()).stopMs, overdue: unprepared }
-    const { settings, isDriverDomain, ...prepared } = await inTime(limits, prepare(action, disk, log))
+    const { settings, isDriverDomain, ...prepared } = await inTime(limits, watched(prepare(action, disk, log)))
     timeoutMs = prepared.timeoutMs
     const budget = divide(timeoutMs, spentMs())
     const call = toCall(disk, { settings, isDriverDomain, budget, log })
     const limitMs = isLater(action) ? undefined : budget.stopMs
-    await inTime({ clock, crash, limitMs, overdue: () => overdue(call) }, WORK[action](call))
+    await inTime({ clock, crash, limitMs, overdue: () => overdue(call) }, watched(WORK[action](call)))
     log(`done after ${Math.round(spentMs())} ms`)
     return 0
   } catch (error) {
+    // Nothing that was begun is to have an effect from here on but to take itself back.
+    over.abort(error)
+    if (running !== undefined) ports.onAbandoned()
     // All the time that is left, on a busy host, and some of it in any case.
     const reportMs = Math.max(divide(timeoutMs, spentMs()).reportMs, timeoutMs - spentMs())
     await tell(action, disk, { log, error, reportMs })

@@ -11,6 +11,7 @@ export interface ServedCall {
   readonly pid: string | undefined
   readonly complain: (line: string) => void
   readonly startLater: (action: LaterAction) => void
+  readonly onAbandoned: () => void
   readonly signal: AbortSignal
 }
 
@@ -44,17 +45,19 @@ const LOOK_MS = 1000
 /**
  * Runs the calls of all disks that come at about the same time, so that node starts once for them, and resolves when no
  * more come. None is lost at its end: a launcher leaves its call before it looks who serves, and this process looks for
- * calls once more after it has taken its name away.
+ * calls once more after it has taken its name away. One that was left with work that does not end takes no more, and its
+ * end is the end of that work: of its locks, too.
  */
 export async function serve(ports: ServerPorts): Promise<void> {
   const { host, room, id, signal, crash } = ports
   const { files, clock } = host
-  const running = createRunning(ports)
   const nameFile = `${room}/${SERVER}`
   let isBroken = false
-  void crash.then(() => {
+  const onAbandoned = (): void => {
     isBroken = true
-  })
+  }
+  void crash.then(onAbandoned)
+  const running = createRunning(ports, onAbandoned)
   let isLeaving = false
   for (;;) {
     const change = ports.change()
@@ -85,7 +88,7 @@ interface Running {
   idleMs(): number
 }
 
-function createRunning(ports: ServerPorts): Running {
+function createRunning(ports: ServerPorts, onAbandoned: () => void): Running {
   const { host, room, signal } = ports
   const { files, clock } = host
   const calls = new Map<string, AbortController>()
@@ -101,7 +104,7 @@ function createRunning(ports: ServerPorts): Running {
   }
   const startLater = (xenbusPath: string, action: LaterAction): void => {
     const invocation: Invocation = { args: argumentsOf(action), env: { XENBUS_PATH: xenbusPath }, spentMs: 0 }
-    const rest = { pid: undefined, complain: () => {}, startLater: () => {} }
+    const rest = { pid: undefined, complain: () => {}, startLater: () => {}, onAbandoned }
     start(`${action},${xenbusPath},${clock.now()}`, async stop => {
       await ports.run({ invocation, ...rest, signal: stop })
     })
@@ -110,7 +113,7 @@ function createRunning(ports: ServerPorts): Running {
     take: async names => {
       for (const call of names.map(parseCall)) {
         if (call === undefined || !(await files.remove(`${room}/${call.name}`))) continue
-        start(call.name, async stop => await serveCall(ports, call, stop, startLater))
+        start(call.name, async stop => await serveCall(ports, call, { signal: stop, startLater, onAbandoned }))
       }
     },
     stop: names => {
@@ -126,8 +129,12 @@ function createRunning(ports: ServerPorts): Running {
 async function serveCall(
   { host: { files }, room, openAnswer, run }: ServerPorts,
   { name, action, xenbusPath, launcher }: WaitingCall,
-  signal: AbortSignal,
-  startLater: (xenbusPath: string, action: LaterAction) => void
+  {
+    startLater,
+    ...rest
+  }: Pick<ServedCall, 'signal' | 'onAbandoned'> & {
+    readonly startLater: (xenbusPath: string, action: LaterAction) => void
+  }
 ): Promise<void> {
   const answer = openAnswer(launcher)
   if (answer === undefined) return
@@ -145,7 +152,7 @@ async function serveCall(
       pid: launcher.pid,
       complain: line => answer.say(`say ${line}`),
       startLater: later => startLater(xenbusPath, later),
-      signal,
+      ...rest,
     })
     answer.say(`exit ${exitCode}`)
   } finally {

@@ -258,7 +258,8 @@ esac
     ['ends before it has taken the call', 'exit 1'],
     ['dies in the middle of the call', `${TAKE}; kill -KILL $$`],
   ])('runs the script itself when that process %s', async (_, serve) => {
-    const { ended } = await serveOne(serve)
+    // Its end is what counts, not the patience of the launcher, which would outlast this test.
+    const { ended } = await serveOne(serve, {}, 1000)
     expect(await ended).toEqual({ status: 0, stderr: '', calls: ['serve', 'alone add'], left: [] })
   })
 

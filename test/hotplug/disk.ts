@@ -42,6 +42,8 @@ export interface Run {
   readonly log: readonly string[]
   readonly complaints: readonly string[]
   readonly later: readonly LaterAction[]
+  /** Something was still running at its end. */
+  readonly isAbandoned: boolean
   /** Virtual time. */
   readonly tookMs: number
 }
@@ -64,6 +66,7 @@ export async function run(
   const { signal = new AbortController().signal, crash = new Promise<unknown>(() => {}) } = options
   const [log, complaints, later]: [string[], string[], LaterAction[]] = [[], [], []]
   const startedMs = host.clock.now()
+  let isAbandoned = false
   const exitCode = await runScript(
     { args: typeof args === 'string' ? [args] : args, env: { XENBUS_PATH: backend, ...env }, spentMs },
     {
@@ -72,11 +75,14 @@ export async function run(
       log: line => log.push(line),
       complain: line => complaints.push(line),
       startLater: action => later.push(action),
+      onAbandoned: () => {
+        isAbandoned = true
+      },
       signal,
       crash,
     }
   )
-  return { exitCode, log, complaints, later, tookMs: host.clock.now() - startedMs }
+  return { exitCode, log, complaints, later, isAbandoned, tookMs: host.clock.now() - startedMs }
 }
 
 /** What the toolstack and blkback find in the backend directory. */

@@ -13,6 +13,7 @@ const SEED = process.env['FUZZ_SEED']
 const BUDGET_MS = 32_000
 /** With more runs than usual each call is struck; otherwise each third, another one by each blow. */
 const STRIDE = RUNS > 100 ? 1 : 3
+const LIVES_ON_MS = 10_000
 /** A call that hangs takes all the time there is. */
 const HANGING_MS = 4000
 
@@ -26,14 +27,13 @@ async function strike(at: number, blow: Blow): Promise<readonly string[] | undef
   const stop = new AbortController()
   const faulty = createFaultyHost(user.host, at, blow, () => stop.abort(new Error('ended by SIGTERM')))
   const added = await run(dom0, 'add', { host: faulty.host, signal: stop.signal })
+  // The process may serve others, and live on.
+  await dom0.host.clock.sleep(LIVES_ON_MS)
+  const lateKeys = await judgeAdd(dom0, added, [WWIDS.v0])
   user.kill()
   const call = faulty.struck()
   if (call === undefined) return undefined
-  const found = [
-    ...(await judgeAdd(dom0, added, [WWIDS.v0])),
-    ...judgeTime(added, budgetMs),
-    ...(await judgeRemoval(world)),
-  ]
+  const found = [...lateKeys, ...judgeTime(added, budgetMs), ...(await judgeRemoval(world))]
   return found.map(complaint => `call ${at}, ${call}, ${blow}: ${complaint}`)
 }
 

@@ -92,8 +92,8 @@ describe('add', () => {
     ['a bare name nobody knows', 'iqn.2001-05.com.example:nobody', /node database/],
   ])('fails with %s, says so, and leaves nothing', async (_, params, reason) => {
     const { dom0 } = createDiskWorld(params, { faults: { portals: { [PORTALS[1]]: 'cut' } } })
-    const { exitCode, tookMs } = await run(dom0, 'add')
-    expect(exitCode).toBe(1)
+    const { exitCode, tookMs, isAbandoned } = await run(dom0, 'add')
+    expect([exitCode, isAbandoned]).toEqual([1, false])
     const keys = await keysOf(dom0)
     expect(keys).toEqual({ 'hotplug-status': 'error', 'hotplug-error': expect.stringMatching(reason) })
     expect(keys['hotplug-error']).toMatch(/^[\x20-\x7e]{1,256}$/)
@@ -115,8 +115,8 @@ describe('add', () => {
       exec: async (command, options) =>
         command.file === 'iscsiadm' ? await new Promise(() => {}) : await executor.exec(command, options),
     }
-    const { exitCode, tookMs } = await run(dom0, 'add', { host: { ...dom0.host, executor: hanging } })
-    expect([exitCode, tookMs < 32_000]).toEqual([1, true])
+    const { exitCode, tookMs, isAbandoned } = await run(dom0, 'add', { host: { ...dom0.host, executor: hanging } })
+    expect([exitCode, tookMs < 32_000, isAbandoned]).toEqual([1, true, true])
     expect((await keysOf(dom0))['hotplug-error']).toMatch(/timed out waiting for the end of records: iscsiadm /)
   })
 
@@ -149,8 +149,15 @@ describe('add', () => {
   test('reports an error that nobody caught', async () => {
     const { dom0 } = createDiskWorld(undefined, { timing: { loginMs: 1500 } })
     const crash = dom0.host.clock.sleep(700).then(() => new TypeError('x is not a function'))
-    expect((await run(dom0, 'add', { crash })).exitCode).toBe(1)
-    expect(await keysOf(dom0)).toEqual({ 'hotplug-status': 'error', 'hotplug-error': 'x is not a function [op]' })
+    const { exitCode, isAbandoned, log } = await run(dom0, 'add', { crash })
+    expect([exitCode, isAbandoned]).toEqual([1, true])
+    const told = { 'hotplug-status': 'error', 'hotplug-error': 'x is not a function [op]' }
+    expect(await keysOf(dom0)).toEqual(told)
+    // What it was at takes itself back: the toolstack has been told that it failed.
+    await dom0.host.clock.sleep(60_000)
+    expect(await keysOf(dom0)).toEqual(told)
+    expect(log.at(-2)).toMatch(/taking back, because: x is not a function$/)
+    expect(leftovers(dom0)).toEqual([])
   })
 
   test('without xenstored complains to whoever called', async () => {

@@ -192,6 +192,17 @@ test('stops all calls when it is told to end, and takes no more', async () => {
   expect([runs.length, files.contents.has(`${ROOM}/${callOf(5002)}`)]).toEqual([1, true])
 })
 
+test('takes no more after a call that has left something running', async () => {
+  leave(5001)
+  const served = start()
+  await begun(1)
+  runs[0]?.onAbandoned()
+  leave(5002)
+  runs[0]?.end(1)
+  await served
+  expect([runs.length, files.contents.has(`${ROOM}/${callOf(5002)}`)]).toEqual([1, true])
+})
+
 test('takes no more after an error that nobody caught', async () => {
   leave(5001)
   let fail: (error: Error) => void = () => {}

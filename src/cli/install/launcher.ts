@@ -118,6 +118,7 @@ start_server() {
   [ "$(<"$room/server")" = "$$" ] || return
   [ -d "\${log%/*}" ] || log=/dev/null
   {
+    cd /
     echo "$BASHPID" >|"$room/server"
     run --serve "$room" "$BASHPID"
   } </dev/null >/dev/null 2>>"$log" 3>&- &
