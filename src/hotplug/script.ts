@@ -93,10 +93,10 @@ async function runFor(action: Action, { ports: given, ...rest }: Disk): Promise<
   let timeoutMs = USUAL_MS
   let running: Promise<unknown> | undefined
   const watched = <T>(work: Promise<T>): Promise<T> => {
-    const done = (): void => {
+    const settle = (): void => {
       running = undefined
     }
-    running = work.then(done, done)
+    running = work.then(settle, settle)
     return work
   }
   try {
