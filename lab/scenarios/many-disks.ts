@@ -69,7 +69,8 @@ async function addAndRemove(world: World): Promise<void> {
     [[target, lastId + 1]]
   )
   for (const lun of luns) await guest.waitForBeat(`v${lun}`, { timeoutMs: BOOT_MS })
-  await guest.destroy('g1')
+  const added = logged().length
+  await guest.destroy('g1').finally(() => console.error(logged().slice(added)))
   assertInTime(runs(logged(), 'remove'), 'remove')
   await world.expectClean()
   for (const lun of luns) await guest.verifyLog(`v${lun}`)

@@ -1,5 +1,17 @@
-/** What either end of a device says it does, by number: Xen's public io/xenbus.h, and Linux's xenbus_strstate(). */
-export const XENBUS_STATES = [
+/** What either end of a device says it does: Linux's xenbus_strstate(). */
+export type XenbusState =
+  | 'Unknown'
+  | 'Initialising'
+  | 'InitWait'
+  | 'Initialised'
+  | 'Connected'
+  | 'Closing'
+  | 'Closed'
+  | 'Reconfiguring'
+  | 'Reconfigured'
+
+/** By their numbers: Xen's public io/xenbus.h. */
+export const XENBUS_STATES: readonly XenbusState[] = [
   'Unknown',
   'Initialising',
   'InitWait',
@@ -9,6 +21,4 @@ export const XENBUS_STATES = [
   'Closed',
   'Reconfiguring',
   'Reconfigured',
-] as const
-
-export type XenbusState = (typeof XENBUS_STATES)[number]
+]

@@ -172,13 +172,18 @@ const DISKS = [
   TARGET,
   `iqn=${TARGET},portal=10.0.1.1,portal=[fd00::1]:3260,lun=300,wwid=360014058a0906aaaaaa0001,multipath=n`,
   `iqn=${TARGET},multipath=y`,
+  `iqn=${TARGET},portal=10.0.1.1`,
 ]
 
 function checkWish({ target, lun, source, multipath, expected }: AttachWish): void {
   ensureIqn(target)
   ensureInteger(lun, 'LUN', 0, MAX_LUN)
-  ensureOneOf(multipath, ['required', 'never'], 'multipath')
+  ensureOneOf(multipath, ['required', 'preferred', 'never'], 'multipath')
   ensureOneOf(source.kind, ['given', 'node-db'], 'source')
+  // A line with one portal, and nothing said of a map.
+  if (multipath === 'preferred') {
+    ensure(source.kind === 'given' && source.portals.length === 1, 'has not one portal', source)
+  }
   if (source.kind === 'given') source.portals.forEach(ensurePortal)
   if (expected.wwid !== undefined) ensureFilled(expected.wwid, 'WWID')
 }
