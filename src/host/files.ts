@@ -13,7 +13,8 @@ export interface FileStat {
  * Port to the file system: sysfs, /proc, /dev, /run/udev, the node database.
  *
  * What does not exist is an answer, not an exception, because sysfs entries come and go under us:
- * `undefined`, `false` or an empty list. Every other failure rejects with Node's own error.
+ * `undefined`, `false` or an empty list. So is an attribute of sysfs that answers EINVAL, as those of a map do while it is
+ * being removed. Every other failure rejects with Node's own error.
  */
 export interface Files {
   /** The whole file as UTF-8. */

@@ -19,7 +19,7 @@ import { draftOf, type FileStat, type Files } from './files.ts'
 /** Files of this machine. */
 export function createNodeFiles(): Files {
   return {
-    read: async path => await unlessAbsent(read(path), undefined),
+    read: async path => await unlessCode(read(path), path.startsWith('/sys/') ? ABSENT_IN_SYSFS : ABSENT, undefined),
     readAt,
     list: async path => (await unlessAbsent(list(path), [])).toSorted(byName),
     realpath: async path => await unlessAbsent(realpath(path), undefined),
@@ -47,6 +47,8 @@ export function createNodeFiles(): Files {
 
 // ENODEV, ENXIO: a sysfs attribute or device node whose device went away after it was opened.
 const ABSENT = ['ENOENT', 'ENOTDIR', 'ENODEV', 'ENXIO']
+// And an attribute that has nothing to tell, such as those of a map that is being removed: dm_attr_show() in drivers/md/dm-sysfs.c.
+const ABSENT_IN_SYSFS = [...ABSENT, 'EINVAL']
 
 // sysfs, /run and most of /proc answer from memory, at once. Node's thread pool costs several times the call itself, and
 // waiting for devices makes a lot of them. Writes to sysfs do wait for hardware, and stay with the pool; so do links in

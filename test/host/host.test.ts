@@ -79,6 +79,12 @@ describe('the executor', () => {
 })
 
 describe('files', () => {
+  test('an attribute that has nothing to tell is absent', async () => {
+    // EINVAL, as of a map that is being removed: the loopback interface has no speed.
+    expect(await files.read('/sys/class/net/lo/mtu')).toMatch(/^\d+\n$/)
+    expect(await files.read('/sys/class/net/lo/speed')).toBeUndefined()
+  })
+
   test('what does not exist is an answer', async () => {
     const absent = join(folder, 'absent')
     expect(await files.read(absent)).toBeUndefined()
