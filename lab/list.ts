@@ -1,7 +1,7 @@
 import { parseArgs } from 'node:util'
 import { hostsScenarios } from './hosts/scenarios/index.ts'
 import { scenarios as dom0Scenarios } from './scenarios/index.ts'
-import { type Choosable, listing, matching } from './selection.ts'
+import { type Choosable, listing, matching, usual } from './selection.ts'
 
 // Which scenarios there are, and which are meant:
 //   node list.mjs [--all] [--hosts] [--only NAME]...              for people
@@ -25,7 +25,7 @@ const there = [...kinds.values()].flat()
 const chosen = (): readonly Choosable[] => {
   if (values.only.length > 0) return values.only.flatMap(wanted => matching(there, wanted))
   if (values.hosts) return hostsScenarios
-  return values.all ? dom0Scenarios : dom0Scenarios.filter(({ isLong }) => isLong !== true)
+  return usual(dom0Scenarios, { withLong: values.all })
 }
 
 const unknown = values.only.filter(wanted => matching(there, wanted).length === 0)

@@ -3,6 +3,7 @@ export interface Choosable {
   readonly name: string
   readonly about: string
   readonly isLong?: true
+  readonly isTight?: true
 }
 
 /** Those whose name is this, or else begins with it. */
@@ -19,9 +20,18 @@ export const named = <S extends Choosable>(scenarios: readonly S[], names: reado
   return scenarios.filter(({ name }) => names.includes(name))
 }
 
+/** Those that run without being named. */
+export const usual = <S extends Choosable>(
+  scenarios: readonly S[],
+  { withLong }: { readonly withLong: boolean }
+): readonly S[] => scenarios.filter(({ isLong, isTight }) => isTight !== true && (withLong || isLong !== true))
+
 export const listing = (scenarios: readonly Choosable[]): string => {
   const width = Math.max(...scenarios.map(({ name }) => name.length))
   return scenarios
-    .map(({ name, about, isLong }) => `${name.padEnd(width)}  ${isLong ? '(long) ' : ''}${about}`)
+    .map(({ name, about, isLong, isTight }) => {
+      const note = isTight ? '(only by name) ' : isLong ? '(long) ' : ''
+      return `${name.padEnd(width)}  ${note}${about}`
+    })
     .join('\n')
 }
