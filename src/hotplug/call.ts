@@ -21,7 +21,7 @@ export interface Call {
   readonly isDriverDomain: boolean
   readonly log: (line: string) => void
   readonly onEvent: (event: LunEvent) => void
-  /** Starts another run of this program, which outlives this one: `complete`. */
+  /** Has the same disk looked after when this call has ended: `complete`, `expire`. */
   readonly startLater: (action: LaterAction) => void
   readonly progress: Progress
 }
