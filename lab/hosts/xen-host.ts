@@ -2,6 +2,7 @@ import { writeFile } from 'node:fs/promises'
 import { createDaemons } from '../world/daemons.ts'
 import { diagnose } from '../world/diagnosis.ts'
 import { createGuest, type GuestSpec } from '../world/guest.ts'
+import { assertSnapshotWorks } from '../world/install.ts'
 import { clearHost } from '../world/reset.ts'
 import { run } from '../world/run.ts'
 import { expectClean, snapshot } from '../world/state.ts'
@@ -29,6 +30,7 @@ export const createXenHostMethods = async (name: HostName) => {
     receiverLog,
     scriptRuns,
     forgetScriptRuns,
+    assertSnapshotWorks,
     createGuest: (spec: GuestSpec) => guest.create(spec),
     destroyGuest: (name: string) => guest.destroy(name),
     guests: () => guest.list(),

@@ -3,7 +3,7 @@ import { presentLuns, target, timed } from '../../test/scenarios/lun.ts'
 import type { Scenario } from '../../test/scenarios/scenario.ts'
 import { measureCpu } from '../world/cpu.ts'
 import { readText } from '../world/files.ts'
-import { installScript, scriptLog, scriptTimeoutMs } from '../world/install.ts'
+import { assertSnapshotWorks, installScript, scriptLog, scriptTimeoutMs } from '../world/install.ts'
 import { createOwnDisk } from '../world/own-disk.ts'
 import type { World } from '../world/world.ts'
 
@@ -74,6 +74,7 @@ async function addAndRemove(world: World, multipath: Multipath): Promise<void> {
   const added = logged().length
   await guest.destroy('g1').finally(() => console.error(logged().slice(added)))
   assertInTime(runs(logged(), 'remove'), 'remove')
+  assertSnapshotWorks()
   await world.expectClean()
   for (const lun of luns) await guest.verifyLog(`v${lun}`)
 }

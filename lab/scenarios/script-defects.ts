@@ -4,7 +4,7 @@ import { attachLun } from 'xen-lun'
 import { target } from '../../test/scenarios/lun.ts'
 import type { Scenario } from '../../test/scenarios/scenario.ts'
 import { readText } from '../world/files.ts'
-import { installScript } from '../world/install.ts'
+import { assertSnapshotWorks, installScript } from '../world/install.ts'
 import { createOwnDisk, type OwnDisk } from '../world/own-disk.ts'
 import { pauseDaemon } from '../world/pause.ts'
 import { run, tryRun } from '../world/run.ts'
@@ -146,6 +146,7 @@ async function scriptDefects(world: World): Promise<void> {
       throw new Error(`${name}: ${cause instanceof Error ? cause.message : String(cause)}`, { cause })
     }
   }
+  assertSnapshotWorks()
 }
 
 export const scriptDefectScenarios: readonly Scenario<World>[] = [

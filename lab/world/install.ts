@@ -1,5 +1,7 @@
+import assert from 'node:assert/strict'
 import { existsSync } from 'node:fs'
 import { writeFile } from 'node:fs/promises'
+import { readText } from './files.ts'
 import { run } from './run.ts'
 
 /** Where xl looks for the block script. */
@@ -17,3 +19,8 @@ export const installScript = async (): Promise<void> => {
 
 /** What the block script and those of Xen have logged so far. */
 export const scriptLog = '/var/log/xen/xen-hotplug.log'
+
+/** The launcher goes on without the startup snapshot, so that nobody but the log would know. */
+export const assertSnapshotWorks = (): void => {
+  assert.doesNotMatch(readText(scriptLog), /bad option|does not work/)
+}

@@ -8,11 +8,19 @@ export interface Limits {
   /** Undefined: work that nobody waits for. */
   readonly limitMs: number | undefined
   readonly overdue: () => Error
+  /** Called when the wait has ended and the work has not. */
+  readonly onAbandoned?: () => void
 }
 
 /** Settles as `work` does, but at `limitMs` at the latest, whatever `work` waits for: it may not hear of signals. */
-export async function inTime<T>({ clock, crash, limitMs, overdue }: Limits, work: Promise<T>): Promise<T> {
+export async function inTime<T>({ clock, crash, limitMs, overdue, onAbandoned }: Limits, work: Promise<T>): Promise<T> {
   const done = new AbortController()
+  let isSettled = false
+  const settle = (): void => {
+    isSettled = true
+  }
+  // Before the race hears of it.
+  void work.then(settle, settle)
   const broken = crash?.then((error): never => {
     throw error
   })
@@ -25,5 +33,6 @@ export async function inTime<T>({ clock, crash, limitMs, overdue }: Limits, work
     return await Promise.race([work, ...ends])
   } finally {
     done.abort()
+    if (!isSettled) onAbandoned?.()
   }
 }

@@ -4,12 +4,12 @@ import { startupSnapshot } from 'node:v8'
 import type { Host } from '../host/host.ts'
 import { createLocalHost } from '../host/local.ts'
 import { thisProcess } from '../host/process-id.ts'
-import { argumentsOf } from './action.ts'
 import { sinceStartMs } from './age.ts'
 import { cleanEnvironment } from './environment.ts'
 import { startDetached } from './process/detached.ts'
 import { appendLog, createSyslog } from './process/logs.ts'
 import { openAnswer, watchFolder } from './process/waiting-room.ts'
+import { SERVE } from './room.ts'
 import { runScript } from './script.ts'
 import { type ServedCall, type ServerPorts, serve } from './server.ts'
 
@@ -28,7 +28,7 @@ async function main(): Promise<void> {
   const common = { host, crash, run: createRunner(host, crash) }
   const [word, room, id] = args
   const exitCode =
-    word === '--serve' && room !== undefined && id !== undefined
+    word === SERVE && room !== undefined && id !== undefined
       ? await serveRoom(common, room, id)
       : await runAlone(common, [...process.execArgv, ...file], args)
   // Not by itself: a process that hangs would keep this one, and the toolstack waits for its end.
@@ -48,7 +48,7 @@ async function runAlone(
     complain: line => process.stderr.write(`${line}\n`),
     startLater: action => {
       // An error that has its own listener is none that nobody caught: the disk is there all the same.
-      startDetached(process.execPath, [...self, ...argumentsOf(action)]).on('error', error =>
+      startDetached(process.execPath, [...self, action]).on('error', error =>
         appendLog(String(process.pid), `${action} does not start: ${error.message}`)
       )
     },

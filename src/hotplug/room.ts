@@ -9,6 +9,8 @@ import { startOf } from '../host/process-id.ts'
 export const ROOM = '/run/xen-lun/script'
 
 export const SERVER = 'server'
+/** The script's own word for it, before the room and the name. */
+export const SERVE = 'serve'
 const STOP = '.stop'
 
 /** A call whose launcher waits for its end. */

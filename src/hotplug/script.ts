@@ -89,30 +89,22 @@ async function runFor(action: Action, { ports: given, ...rest }: Disk): Promise<
   const { clock } = ports.host
   const beganMs = clock.now()
   const spentMs = (): number => disk.invocation.spentMs + (clock.now() - beganMs)
-  const { crash } = ports
+  const { crash, onAbandoned } = ports
   let timeoutMs = USUAL_MS
-  let running: Promise<unknown> | undefined
-  const watched = <T>(work: Promise<T>): Promise<T> => {
-    const settle = (): void => {
-      running = undefined
-    }
-    running = work.then(settle, settle)
-    return work
-  }
   try {
-    const limits = { clock, crash, limitMs: divide(timeoutMs, spentMs()).stopMs, overdue: unprepared }
-    const { settings, isDriverDomain, ...prepared } = await inTime(limits, watched(prepare(action, disk, log)))
+    const ends = { clock, crash, onAbandoned }
+    const limits = { ...ends, limitMs: divide(timeoutMs, spentMs()).stopMs, overdue: unprepared }
+    const { settings, isDriverDomain, ...prepared } = await inTime(limits, prepare(action, disk, log))
     timeoutMs = prepared.timeoutMs
     const budget = divide(timeoutMs, spentMs())
     const call = toCall(disk, { settings, isDriverDomain, budget, log })
     const limitMs = isLater(action) ? undefined : budget.stopMs
-    await inTime({ clock, crash, limitMs, overdue: () => overdue(call) }, watched(WORK[action](call)))
+    await inTime({ ...ends, limitMs, overdue: () => overdue(call) }, WORK[action](call))
     log(`done after ${Math.round(spentMs())} ms`)
     return 0
   } catch (error) {
     // Nothing that was begun is to have an effect from here on but to take itself back.
     over.abort(error)
-    if (running !== undefined) ports.onAbandoned()
     // All the time that is left, on a busy host, and some of it in any case.
     const reportMs = Math.max(divide(timeoutMs, spentMs()).reportMs, timeoutMs - spentMs())
     await tell(action, disk, { log, error, reportMs })

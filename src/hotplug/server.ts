@@ -1,5 +1,5 @@
 import type { Host } from '../host/host.ts'
-import { argumentsOf, type LaterAction } from './action.ts'
+import type { LaterAction } from './action.ts'
 import { sinceStartMs } from './age.ts'
 import { isThere, type Launcher, parseCall, parseStop, SERVER, stopOf, type WaitingCall } from './room.ts'
 import type { Invocation } from './script.ts'
@@ -103,7 +103,7 @@ function createRunning(ports: ServerPorts, onAbandoned: () => void): Running {
     void work(AbortSignal.any([call.signal, signal])).finally(done)
   }
   const startLater = (xenbusPath: string, action: LaterAction): void => {
-    const invocation: Invocation = { args: argumentsOf(action), env: { XENBUS_PATH: xenbusPath }, spentMs: 0 }
+    const invocation: Invocation = { args: [action], env: { XENBUS_PATH: xenbusPath }, spentMs: 0 }
     const rest = { pid: undefined, complain: () => {}, startLater: () => {}, onAbandoned }
     start(`${action},${xenbusPath},${clock.now()}`, async stop => {
       await ports.run({ invocation, ...rest, signal: stop })

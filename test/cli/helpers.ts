@@ -102,7 +102,7 @@ export function createInstallHost(tree: MemoryTree = {}): InstallHost {
       return { exitCode: 0, stderr: '' }
     }
     if (!files.contents.has(snapshot)) return { exitCode: 14, stderr: `Cannot open ${snapshot}\n` }
-    return { exitCode: 1, stderr: 'block-xen-lun: argument: "" is neither add nor remove\n' }
+    return { exitCode: 1, stderr: `block-xen-lun: argument: "${args.at(-1)}" is neither add nor remove\n` }
   }
   const executor: Host['executor'] = {
     exec: async ({ file, args }) => {

@@ -206,7 +206,7 @@ describe('the startup snapshot', () => {
     await cli(host, ['install-script'])
     expect(calls.filter(call => call.startsWith('env'))).toEqual([
       `${BARE} ${DRAFT} --build-snapshot /usr/local/lib/xen-lun/block-xen-lun.cjs`,
-      `${BARE} ${DRAFT}`,
+      `${BARE} ${DRAFT} serve`,
     ])
     expect(files.contents.get(SNAPSHOT)).toBe(`snapshot of ${files.contents.get('/src/block-xen-lun.cjs')}`)
     expect([files.modes.get(SNAPSHOT), files.contents.has(DRAFT)]).toEqual([0o644, false])
@@ -217,7 +217,12 @@ describe('the startup snapshot', () => {
     ['it does not start', 1, { exitCode: 14, stdout: '', stderr: '' }],
     ['it does something', 1, { exitCode: 0, stdout: '', stderr: '' }],
     ['it fails before the script runs', 1, { exitCode: 1, stdout: '', stderr: 'TypeError: x\n' }],
-    ['it says too much', 1, { exitCode: 1, stdout: '', stderr: 'Warning: x\nblock-xen-lun: argument: "" is none\n' }],
+    ['it gets no words', 1, { exitCode: 1, stdout: '', stderr: 'block-xen-lun: argument: "" is none\n' }],
+    [
+      'it says too much',
+      1,
+      { exitCode: 1, stdout: '', stderr: 'Warning: x\nblock-xen-lun: argument: "serve" is none\n' },
+    ],
   ])('is left out, and an old one removed, with a note and no error: %s', async (_, at, answer) => {
     const place = createInstallHost()
     await cli(place.host, ['install-script'])

@@ -212,7 +212,7 @@ describe('the launcher of the block script, with a process that serves', () => {
   const SERVER = (serve: string): string => `#!/bin/bash
 folder=\${0%/*}
 case "$*" in
-  *--serve*)
+  *' serve '*)
     echo serve >> "$folder/calls"
     room=\${@: -2:1}
     [ "$(< "$room/server")" = "\${@: -1}" ] || exit 1

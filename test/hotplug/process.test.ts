@@ -5,7 +5,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
-import { blockLauncher } from '../../src/cli/install/launcher.ts'
+import { blockLauncher, NODE_FLAGS, SNAPSHOT_FLAGS } from '../../src/cli/install/launcher.ts'
+import { LATER_ACTIONS } from '../../src/hotplug/action.ts'
+import { SERVE } from '../../src/hotplug/room.ts'
 import { createXenstoreModel } from '../../src/testing/dom0/xenstore.ts'
 import { createXenstored } from '../../src/testing/dom0/xenstored.ts'
 import { startDaemon, startServer } from '../xenstore/daemon.ts'
@@ -15,11 +17,16 @@ vi.setConfig({ testTimeout: 60_000 })
 const root = new URL('../../', import.meta.url).pathname
 const BACKEND = '/local/domain/0/backend/vbd/1/51712'
 const NAME = 'iqn.2001-05.com.example:vm1'
+const FLAGS = [...NODE_FLAGS, ...SNAPSHOT_FLAGS]
+const run = promisify(execFile)
 let folder = ''
+let bundle = ''
+let making: Promise<string> | undefined
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'xen-lun-'))
-  await promisify(execFile)(process.execPath, [join(root, 'scripts/bundle.mjs'), folder], { cwd: root })
+  bundle = join(folder, 'block-xen-lun.cjs')
+  await run(process.execPath, [join(root, 'scripts/bundle.mjs'), folder], { cwd: root })
 }, 120_000)
 
 afterAll(async () => await rm(folder, { recursive: true, force: true }))
@@ -28,7 +35,20 @@ type Environment = Readonly<Record<string, string>>
 
 /** Starts the bundle as a toolstack would, with no more of an environment than is given. */
 function start(args: readonly string[], env: Environment) {
-  const child = spawn(process.execPath, [join(folder, 'block-xen-lun.cjs'), ...args], { env, cwd: '/' })
+  return startNode([bundle, ...args], env)
+}
+
+/** The startup snapshot of the bundle, made once. */
+async function snapshotMade(): Promise<string> {
+  const snapshot = join(folder, 'block-xen-lun.blob')
+  making ??= run(process.execPath, [...FLAGS, '--snapshot-blob', snapshot, '--build-snapshot', bundle]).then(
+    () => snapshot
+  )
+  return await making
+}
+
+function startNode(args: readonly string[], env: Environment) {
+  const child = spawn(process.execPath, args, { env, cwd: '/' })
   const said = { stdout: '', stderr: '' }
   child.stdout.on('data', (data: Buffer) => (said.stdout += data.toString()))
   child.stderr.on('data', (data: Buffer) => (said.stderr += data.toString()))
@@ -136,32 +156,51 @@ test('an error that nobody caught ends it with 1 and is told', async () => {
   ])
 })
 
-test('launchers that come together are served by one process, and each ends as its own call does', async () => {
-  const [node, launcher, starts] = ['node', 'launcher', 'starts'].map(name => join(folder, name)) as [
-    string,
-    string,
-    string,
-  ]
+/** Notes each start of node in a file, before it is node. */
+async function createNotingNode(name: string) {
+  const [node, starts] = [join(folder, `${name}-node`), join(folder, `${name}-starts`)]
   await writeFile(node, `#!/bin/sh\necho "$*" >> '${starts}'\nexec '${process.execPath}' "$@"\n`)
-  const bundle = join(folder, 'block-xen-lun.cjs')
-  await writeFile(launcher, blockLauncher({ node, bundle, snapshot: join(folder, 'none'), room: join(folder, 'room') }))
-  for (const program of [node, launcher]) await chmod(program, 0o755)
-  const call = async (action: string, devid: number) => {
-    const env = { XENBUS_PATH: `/local/domain/0/backend/vbd/30001/${devid}` }
-    const child = spawn(launcher, [action], { env, cwd: '/' })
-    let said = ''
-    for (const stream of [child.stdout, child.stderr]) stream.on('data', (data: Buffer) => (said += data.toString()))
-    const [status] = await once(child, 'close')
-    return { action, status, said }
+  await chmod(node, 0o755)
+  return { node, starts: async () => (await readFile(starts, 'utf8')).trim().split('\n') }
+}
+
+test.each(['bundle', 'snapshot'])(
+  'launchers that come together are served by one process, and each ends as its own call does: %s',
+  async kind => {
+    const { node, starts } = await createNotingNode(kind)
+    const [launcher, room, none] = [`${kind}-launcher`, `${kind}-room`, 'none'].map(name => join(folder, name)) as [
+      string,
+      string,
+      string,
+    ]
+    const snapshot = kind === 'snapshot' ? await snapshotMade() : none
+    await writeFile(launcher, blockLauncher({ node, bundle, snapshot, room }))
+    await chmod(launcher, 0o755)
+    const call = async (action: string, devid: number) => {
+      const env = { XENBUS_PATH: `/local/domain/0/backend/vbd/30001/${devid}` }
+      const child = spawn(launcher, [action], { env, cwd: '/' })
+      let said = ''
+      for (const stream of [child.stdout, child.stderr]) stream.on('data', (data: Buffer) => (said += data.toString()))
+      const [status] = await once(child, 'close')
+      return { action, status, said }
+    }
+    const calls = await Promise.all(
+      Array.from({ length: 20 }, async (_, n) => await call(n % 2 === 0 ? 'remove' : 'add', n))
+    )
+    for (const { action, status, said } of calls) {
+      // Nothing is attached for these disks; and there is none of them to be added.
+      if (action === 'remove') expect([status, said]).toEqual([0, ''])
+      else expect([status, said]).toEqual([1, expect.stringMatching(/^(?:block-xen-lun: [\x20-\x7e]+\n)?$/)])
+    }
+    const program = kind === 'snapshot' ? `--snapshot-blob ${snapshot}` : bundle
+    expect(await starts()).toEqual([expect.stringContaining(`${program} ${SERVE} ${room} `)])
   }
-  const calls = await Promise.all(
-    Array.from({ length: 20 }, async (_, n) => await call(n % 2 === 0 ? 'remove' : 'add', n))
-  )
-  for (const { action, status, said } of calls) {
-    // Nothing is attached for these disks; and there is none of them to be added.
-    if (action === 'remove') expect([status, said]).toEqual([0, ''])
-    else expect([status, said]).toEqual([1, expect.stringMatching(/^(?:block-xen-lun: [\x20-\x7e]+\n)?$/)])
-  }
-  const serving = (await readFile(starts, 'utf8')).trim().split('\n')
-  expect(serving).toEqual([expect.stringContaining(`${bundle} --serve ${join(folder, 'room')}`)])
+)
+
+// node takes a word with a dash that follows a snapshot for an option of its own.
+test.each(LATER_ACTIONS)('from its snapshot it starts %s', async action => {
+  const args = [...FLAGS, '--snapshot-blob', await snapshotMade(), action]
+  const ran = await startNode(args, { XENBUS_PATH: 'x' }).ended
+  const stderr = 'block-xen-lun: XENBUS_PATH: "x" is not the backend path of a virtual disk\n'
+  expect(ran).toEqual({ status: 1, stdout: '', stderr })
 })

@@ -62,7 +62,7 @@ describe('add', () => {
     const { dom0, backend } = createDiskWorld(undefined, { faults: { portals: { [PORTALS[1]]: 'cut' } } })
     const added = await run(dom0, 'add')
     expect([added.exitCode, added.later]).toEqual([0, ['complete']])
-    const completing = run(dom0, '--complete', { host: dom0.startUser().host })
+    const completing = run(dom0, 'complete', { host: dom0.startUser().host })
     await dom0.host.clock.sleep(20_000)
     await dom0.san.restorePortal(PORTALS[1])
     const { exitCode, log } = await completing
@@ -76,7 +76,7 @@ describe('add', () => {
   test('has its missing paths completed no longer than the disk is there', async () => {
     const { dom0, backend } = createDiskWorld(undefined, { faults: { portals: { [PORTALS[1]]: 'cut' } } })
     await run(dom0, 'add')
-    const completing = run(dom0, '--complete', { host: dom0.startUser().host })
+    const completing = run(dom0, 'complete', { host: dom0.startUser().host })
     await dom0.host.clock.sleep(20_000)
     backend.disconnect()
     expect((await run(dom0, 'remove', { host: dom0.startUser().host })).exitCode).toBe(0)
@@ -234,7 +234,7 @@ describe('remove', () => {
     backend.disconnect()
     const { exitCode, later } = await run(dom0, 'remove')
     expect([exitCode, later, dom0.state().sessions.length]).toEqual([0, ['expire'], 2])
-    const expiring = run(dom0, '--expire', { host: dom0.startUser().host })
+    const expiring = run(dom0, 'expire', { host: dom0.startUser().host })
     await dom0.host.clock.sleep(29_000)
     // Somebody looks at the device just when its time is over: it is tried again.
     const device = dom0.openDevice(`/dev/mapper/${dom0.state().maps[0]?.name}`, 4711)

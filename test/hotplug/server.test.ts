@@ -171,7 +171,7 @@ test('goes on by itself with what a call starts for later, and stays as long', a
   runs[0]?.startLater(action)
   runs[0]?.end(0)
   await begun(2)
-  expect(runs[1]?.invocation).toEqual({ args: ['--complete'], env: { XENBUS_PATH: 'backend/vbd/1/5001' }, spentMs: 0 })
+  expect(runs[1]?.invocation).toEqual({ args: ['complete'], env: { XENBUS_PATH: 'backend/vbd/1/5001' }, spentMs: 0 })
   await clock.sleep(90_000)
   expect(files.contents.has(NAME)).toBe(true)
   runs[1]?.end(0)

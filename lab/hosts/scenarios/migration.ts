@@ -27,6 +27,7 @@ async function move(hosts: Hosts, from: XenHost, to: XenHost): Promise<Move> {
   const { longestGapMs } = await storage.ask.stopWatch()
   await from.ask.expectClean()
   await assertRunsOn(hosts, to)
+  await to.ask.assertSnapshotWorks()
   const add = (await to.ask.scriptRuns()).find(({ action }) => action === 'add')
   assert.equal(add?.exitCode, 0)
   return { addMs: add?.tookMs ?? 0, tookMs, silentMs: longestGapMs }

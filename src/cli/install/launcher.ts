@@ -1,6 +1,6 @@
 import { KEPT_VARIABLES } from '../../hotplug/environment.ts'
 import { SCRIPT_FOLDER } from '../../hotplug/request.ts'
-import { ROOM } from '../../hotplug/room.ts'
+import { ROOM, SERVE } from '../../hotplug/room.ts'
 import { MARKERS } from './layout.ts'
 
 /**
@@ -120,7 +120,7 @@ start_server() {
   {
     cd /
     echo "$BASHPID" >|"$room/server"
-    run --serve "$room" "$BASHPID"
+    run ${SERVE} "$room" "$BASHPID"
   } </dev/null >/dev/null 2>>"$log" 3>&- &
   # Or bash would tell xl of its end.
   disown

@@ -3,6 +3,7 @@ import { type Command, failure } from '../../host/command.ts'
 import { run } from '../../host/executor.ts'
 import { draftOf, type Files } from '../../host/files.ts'
 import type { Host } from '../../host/host.ts'
+import { SERVE } from '../../hotplug/room.ts'
 import { NODE_FLAGS, SNAPSHOT_FLAGS, SYSTEM_PATH } from './launcher.ts'
 import { LAYOUT } from './layout.ts'
 import { type FileOutcome, statFile } from './places.ts'
@@ -67,12 +68,15 @@ function makingSnapshot(node: string, bundle: string, draft: string): Command<vo
   return fresh(node, ['--snapshot-blob', draft, '--build-snapshot', bundle], MAKE_MS, exitCode => exitCode === 0)
 }
 
-/** Without an argument the script does nothing but say so, and ends with 1; as node does by itself where nothing is said. */
+/**
+ * To serve, but not where: the script does nothing but say that it got this word, and ends with 1; as node does by itself
+ * where nothing is said.
+ */
 function provingSnapshot(node: string, snapshot: string): Command<void> {
-  const said = /^block-xen-lun: argument: [^\n]*\n$/
+  const said = new RegExp(`^block-xen-lun: argument: "${SERVE}" [^\\n]*\\n$`)
   return fresh(
     node,
-    ['--snapshot-blob', snapshot],
+    ['--snapshot-blob', snapshot, SERVE],
     PROVE_MS,
     (exitCode, { stdout, stderr }) => exitCode === 1 && stdout === '' && said.test(stderr)
   )
