@@ -5,6 +5,7 @@ import { type Report, runScenarios } from '../report.ts'
 import { named } from '../selection.ts'
 import { type Hosts, withHosts } from './hosts.ts'
 import { warmUp } from './prewarm.ts'
+import { resetHosts } from './reset.ts'
 import { hostsScenarios } from './scenarios/index.ts'
 
 // Boots two Xen hosts and their storage, and runs scenarios on them, from outside:
@@ -27,11 +28,7 @@ const runAll = async (hosts: Hosts): Promise<Report> => {
         for (const { ask } of xenHosts) await ask.expectClean()
       },
       clear: () => storage.ask.reset(),
-      reset: async () => {
-        await storage.ask.restoreHosts()
-        await Promise.all(xenHosts.map(({ ask }) => ask.reset()))
-        await storage.ask.reset()
-      },
+      reset: () => resetHosts(hosts),
       diagnose: async () => {
         const texts = [...xenHosts, storage].map(
           async ({ name, ask }) => `=== ${name}\n${await ask.diagnose().catch(inspect)}`

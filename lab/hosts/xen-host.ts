@@ -34,6 +34,7 @@ export const createXenHostMethods = async (name: HostName) => {
     createGuest: (spec: GuestSpec) => guest.create(spec),
     destroyGuest: (name: string) => guest.destroy(name),
     guests: () => guest.list(),
+    countTripleFaults: async () => (await run('xl', ['dmesg'])).split('Triple fault').length - 1,
     diagnose: () => diagnose(machine),
     reset: () => clearHost(machine),
   }

@@ -1,8 +1,7 @@
 import assert from 'node:assert/strict'
 import { target } from '../../../test/scenarios/lun.ts'
-import type { Scenario } from '../../../test/scenarios/scenario.ts'
 import type { Hosts } from '../hosts.ts'
-import { assertRunsOn, endGuest, guest, startGuest, waitForBeats } from './guest.ts'
+import { assertRunsOn, endGuest, guest, type HostsScenario, startGuest, waitForBeats } from './guest.ts'
 
 /** The other host cannot reach the storage: the migration fails with the reason, and the guest writes on where it is. */
 async function failed(hosts: Hosts): Promise<void> {
@@ -24,7 +23,7 @@ async function failed(hosts: Hosts): Promise<void> {
   console.log(`     ${beats} blocks written, all of them there`)
 }
 
-export const failedMigrationScenarios: readonly Scenario<Hosts>[] = [
+export const failedMigrationScenarios: readonly HostsScenario[] = [
   {
     name: 'migration-failed',
     about: 'The other host does not get the LUN: the migration fails with the reason, the guest writes on where it is',

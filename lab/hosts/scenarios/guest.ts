@@ -1,9 +1,13 @@
 import assert from 'node:assert/strict'
 import { target } from '../../../test/scenarios/lun.ts'
+import type { Scenario } from '../../../test/scenarios/scenario.ts'
 import { disk } from '../../scenarios/disk.ts'
 import type { Hosts, XenHost } from '../hosts.ts'
 import { initiatorOf } from '../layout.ts'
 import { prewarm } from '../prewarm.ts'
+
+/** One attempt takes `timeoutMs` at most. */
+export type HostsScenario = Scenario<Hosts> & { readonly timeoutMs: number }
 
 /** The volume behind LUN 0 of the scenarios' target. */
 export const volume = 'v0'

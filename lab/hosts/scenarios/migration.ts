@@ -1,8 +1,7 @@
 import assert from 'node:assert/strict'
-import type { Scenario } from '../../../test/scenarios/scenario.ts'
 import type { Hosts, XenHost } from '../hosts.ts'
 import { prewarm } from '../prewarm.ts'
-import { assertRunsOn, endGuest, guest, startGuest, volume, waitForBeats } from './guest.ts'
+import { assertRunsOn, endGuest, guest, type HostsScenario, startGuest, volume, waitForBeats } from './guest.ts'
 
 /** How a migration went. */
 interface Move {
@@ -65,7 +64,7 @@ async function prewarmed(hosts: Hosts): Promise<void> {
   assert.ok(warm.addMs < cold.addMs, 'a LUN that is there already is attached sooner')
 }
 
-export const migrationScenarios: readonly Scenario<Hosts>[] = [
+export const migrationScenarios: readonly HostsScenario[] = [
   {
     name: 'migration',
     about: 'A guest that writes migrates live to the other host and back: no block lost, nothing left where it was',
