@@ -190,7 +190,7 @@ test('whoever may not write is told to be root, and nothing is half done', async
 
 describe('the startup snapshot', () => {
   const BARE =
-    'env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C /usr/bin/node --no-global-search-paths --always-sparkplug --snapshot-blob'
+    'env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C /usr/bin/node --no-global-search-paths --snapshot-blob'
   const DRAFT = '/usr/local/lib/xen-lun/.block-xen-lun.blob.draft'
   type Exec = InstallHost['host']['executor']['exec']
 

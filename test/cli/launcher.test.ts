@@ -4,7 +4,7 @@ import { chmod, mkdir, mkdtemp, readdir, readFile, rm, symlink, utimes, writeFil
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
-import { blockLauncher, commandLauncher, NODE_FLAGS, SNAPSHOT_FLAGS } from '../../src/cli/install/launcher.ts'
+import { blockLauncher, commandLauncher, NODE_FLAGS } from '../../src/cli/install/launcher.ts'
 
 vi.setConfig({ testTimeout: 60_000 }) // real processes, on a machine that may be busy
 
@@ -103,8 +103,7 @@ echo "$*, $XENBUS_PATH$NODE_OPTIONS" >> "\${0%/*}/calls"
 case "$*" in *--snapshot-blob*) ${end} ;; esac
 `
   const FLAGS = NODE_FLAGS.join(' ')
-  const fromSnapshot = (): string =>
-    `${FLAGS} ${SNAPSHOT_FLAGS.join(' ')} --snapshot-blob ${at('block.blob')} add, ${VBD}`
+  const fromSnapshot = (): string => `${FLAGS} --snapshot-blob ${at('block.blob')} add, ${VBD}`
   const fromBundle = (): string => `${FLAGS} ${at('bundle.cjs')} add, ${VBD}`
 
   async function start(end: string): Promise<Ran & { readonly calls: readonly string[] }> {

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
-import { blockLauncher, NODE_FLAGS, SNAPSHOT_FLAGS } from '../../src/cli/install/launcher.ts'
+import { blockLauncher, NODE_FLAGS } from '../../src/cli/install/launcher.ts'
 import { LATER_ACTIONS } from '../../src/hotplug/action.ts'
 import { SERVE } from '../../src/hotplug/room.ts'
 import { createXenstoreModel } from '../../src/testing/dom0/xenstore.ts'
@@ -17,7 +17,6 @@ vi.setConfig({ testTimeout: 60_000 })
 const root = new URL('../../', import.meta.url).pathname
 const BACKEND = '/local/domain/0/backend/vbd/1/51712'
 const NAME = 'iqn.2001-05.com.example:vm1'
-const FLAGS = [...NODE_FLAGS, ...SNAPSHOT_FLAGS]
 const run = promisify(execFile)
 let folder = ''
 let bundle = ''
@@ -41,7 +40,7 @@ function start(args: readonly string[], env: Environment) {
 /** The startup snapshot of the bundle, made once. */
 async function snapshotMade(): Promise<string> {
   const snapshot = join(folder, 'block-xen-lun.blob')
-  making ??= run(process.execPath, [...FLAGS, '--snapshot-blob', snapshot, '--build-snapshot', bundle]).then(
+  making ??= run(process.execPath, [...NODE_FLAGS, '--snapshot-blob', snapshot, '--build-snapshot', bundle]).then(
     () => snapshot
   )
   return await making
@@ -199,7 +198,7 @@ test.each(['bundle', 'snapshot'])(
 
 // node takes a word with a dash that follows a snapshot for an option of its own.
 test.each(LATER_ACTIONS)('from its snapshot it starts %s', async action => {
-  const args = [...FLAGS, '--snapshot-blob', await snapshotMade(), action]
+  const args = [...NODE_FLAGS, '--snapshot-blob', await snapshotMade(), action]
   const ran = await startNode(args, { XENBUS_PATH: 'x' }).ended
   const stderr = 'block-xen-lun: XENBUS_PATH: "x" is not the backend path of a virtual disk\n'
   expect(ran).toEqual({ status: 1, stdout: '', stderr })

@@ -9,12 +9,6 @@ import { MARKERS } from './layout.ts'
  */
 export const NODE_FLAGS: readonly string[] = ['--no-global-search-paths']
 
-/**
- * For the snapshot only, so that a node that knows it no more still runs the bundle. A process that lives for seconds
- * compiles little by itself, and interpreting costs more than compiling everything once, simply.
- */
-export const SNAPSHOT_FLAGS: readonly string[] = ['--always-sparkplug']
-
 const PATIENCE_S = 20
 
 export const SYSTEM_PATH = '/usr/sbin:/usr/bin:/sbin:/bin'
@@ -85,7 +79,7 @@ fail() {
 run() {
   local status
   if [ -r "$snapshot" ]; then
-    "\${start[@]}" ${SNAPSHOT_FLAGS.join(' ')} --snapshot-blob "$snapshot" "$@"
+    "\${start[@]}" --snapshot-blob "$snapshot" "$@"
     status=$?
     case $status in
       0 | 1) exit "$status" ;;

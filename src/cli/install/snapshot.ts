@@ -4,7 +4,7 @@ import { run } from '../../host/executor.ts'
 import { draftOf, type Files } from '../../host/files.ts'
 import type { Host } from '../../host/host.ts'
 import { SERVE } from '../../hotplug/room.ts'
-import { NODE_FLAGS, SNAPSHOT_FLAGS, SYSTEM_PATH } from './launcher.ts'
+import { NODE_FLAGS, SYSTEM_PATH } from './launcher.ts'
 import { LAYOUT } from './layout.ts'
 import { type FileOutcome, statFile } from './places.ts'
 import type { InstallStep } from './steps.ts'
@@ -91,7 +91,7 @@ function fresh(
 ): Command<void> {
   const words = {
     file: 'env',
-    args: ['-i', `PATH=${SYSTEM_PATH}`, 'LC_ALL=C', node, ...NODE_FLAGS, ...SNAPSHOT_FLAGS, ...args],
+    args: ['-i', `PATH=${SYSTEM_PATH}`, 'LC_ALL=C', node, ...NODE_FLAGS, ...args],
     timeoutMs,
   }
   return {
