@@ -5,6 +5,7 @@ import { concurrentScenarios } from './concurrent.ts'
 import { enduranceScenarios } from './endurance.ts'
 import { guestScenarios } from './guest.ts'
 import { killScenarios } from './kill.ts'
+import { latePathScenarios } from './late-paths.ts'
 import { manyDisksScenarios } from './many-disks.ts'
 import { safetyScenarios } from './safety.ts'
 import { scriptBudgetScenarios } from './script-budget.ts'
@@ -24,6 +25,7 @@ export const scenarios: readonly Scenario<World>[] = [
   ...guestScenarios,
   ...scriptDefectScenarios,
   ...scriptBudgetScenarios,
+  ...latePathScenarios,
   ...manyDisksScenarios,
   ...sharedDiskScenarios,
   ...killScenarios,

@@ -22,8 +22,8 @@ export interface XlRun {
  */
 export interface OwnDisk extends AsyncDisposable {
   readonly backend: string
-  /** `xl block-attach`, whatever comes of it. */
-  attach(disk: string): Promise<XlRun>
+  /** `xl block-attach`, whatever comes of it; xl passes its environment on to the block script. */
+  attach(disk: string, env?: Readonly<Record<string, string>>): Promise<XlRun>
   /** `xl block-detach`; waits until nothing of it is in xenstore. */
   detach(): Promise<XlRun>
   /** What stands in the backend's directory. */
@@ -35,10 +35,10 @@ export interface OwnDisk extends AsyncDisposable {
 const vdev = 'xvda'
 const backend = 'backend/vbd/0/51712'
 
-const xl = async (...args: readonly string[]): Promise<XlRun> => {
+const xl = async (args: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<XlRun> => {
   const since = readText(scriptLog).length
   const startedMs = performance.now()
-  const { exitCode, stdout, stderr } = await tryRun('xl', args, { timeoutMs: 120_000 })
+  const { exitCode, stdout, stderr } = await tryRun('xl', args, { timeoutMs: 120_000, env })
   const tookMs = Math.round(performance.now() - startedMs)
   const run = { exitCode, text: `${stdout}${stderr}`, tookMs, log: readText(scriptLog).slice(since).trim() }
   // Whatever else: the toolstack must never have to kill the script.
@@ -51,9 +51,9 @@ export const createOwnDisk = async ({ host }: { readonly host: Host }): Promise<
   const xenstore = createXenstore(host)
   return {
     backend,
-    attach: disk => xl('block-attach', '0', disk),
+    attach: (disk, env) => xl(['block-attach', '0', disk], env),
     detach: async () => {
-      const done = await xl('block-detach', '0', vdev)
+      const done = await xl(['block-detach', '0', vdev])
       if (done.exitCode === 0) await until('the end of the backend', async () => !(await xenstore.exists(backend)))
       return done
     },

@@ -10,17 +10,19 @@ export interface Outcome {
 export interface RunOptions {
   readonly input?: string
   readonly timeoutMs?: number
+  /** Beside what this process has. */
+  readonly env?: Readonly<Record<string, string>>
 }
 
 /** Runs a program and returns how it ended, whatever that was. */
 export const tryRun = (
   file: string,
   args: readonly string[],
-  { input = '', timeoutMs = 120_000 }: RunOptions = {}
+  { input = '', timeoutMs = 120_000, env = {} }: RunOptions = {}
 ): Promise<Outcome> =>
   new Promise(resolve => {
-    const options = { timeout: timeoutMs, killSignal: 'SIGKILL', maxBuffer: 64 * 1024 * 1024 } as const
-    const child = execFile(file, args, options, (error, stdout, stderr) => {
+    const limits = { timeout: timeoutMs, killSignal: 'SIGKILL', maxBuffer: 64 * 1024 * 1024 } as const
+    const child = execFile(file, args, { ...limits, env: { ...process.env, ...env } }, (error, stdout, stderr) => {
       const exitCode = error === null ? 0 : typeof error.code === 'number' ? error.code : -1
       resolve({ exitCode, stdout, stderr: exitCode === -1 ? `${stderr}${error?.message ?? ''}` : stderr })
     })

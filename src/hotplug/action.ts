@@ -1,6 +1,6 @@
 import { invalid } from '../core/check.ts'
 
-/** What the script starts by itself, in a process of its own: nobody waits for it, and nobody kills it. */
+/** What the script goes on with by itself after a call: nobody waits for it, and nobody kills it. */
 export const LATER_ACTIONS = ['complete', 'expire'] as const
 /** The first two are the toolstack's. No word has a dash before it: after a snapshot node takes that for an option of its own. */
 const ACTIONS = ['add', 'remove', ...LATER_ACTIONS] as const
