@@ -75,12 +75,7 @@ const DRAFT = /^\.(.+)\.draft$/
 export function createJournal(files: Files): Journal {
   const pathOf = (target: Iqn): string => `${TARGETS}/${target}${SUFFIX}`
   const lunPath = ({ target, lun }: LunPlace): string => `${LUNS}/${target},${lun}${SUFFIX}`
-  // Of one boot all the time that this process lives.
-  let boot: Promise<string> | undefined
-  const bootId = async (): Promise<string> => {
-    boot ??= files.read(BOOT_ID).then(text => (text ?? '').trim())
-    return await boot
-  }
+  const bootId = async (): Promise<string> => ((await files.read(BOOT_ID)) ?? '').trim()
   const made = new Set<string>()
   const write = async (path: string, entry: object): Promise<void> => {
     const folder = path.slice(0, path.lastIndexOf('/'))

@@ -179,6 +179,14 @@ test('goes on by itself with what a call starts for later, and stays as long', a
   expect(files.contents.has(NAME)).toBe(false)
 })
 
+/** The call that comes now stays where it is, and the process ends with the one it has. */
+async function expectNoMore(served: Promise<void>): Promise<void> {
+  leave(5002)
+  runs[0]?.end(1)
+  await served
+  expect([runs.length, files.contents.has(`${ROOM}/${callOf(5002)}`)]).toEqual([1, true])
+}
+
 test('stops all calls when it is told to end, and takes no more', async () => {
   leave(5001)
   const stop = new AbortController()
@@ -186,10 +194,7 @@ test('stops all calls when it is told to end, and takes no more', async () => {
   await begun(1)
   stop.abort(new Error('ended by SIGTERM'))
   expect(runs[0]?.signal.reason).toEqual(new Error('ended by SIGTERM'))
-  leave(5002)
-  runs[0]?.end(1)
-  await served
-  expect([runs.length, files.contents.has(`${ROOM}/${callOf(5002)}`)]).toEqual([1, true])
+  await expectNoMore(served)
 })
 
 test('takes no more after a call that has left something running', async () => {
@@ -197,10 +202,7 @@ test('takes no more after a call that has left something running', async () => {
   const served = start()
   await begun(1)
   runs[0]?.onAbandoned()
-  leave(5002)
-  runs[0]?.end(1)
-  await served
-  expect([runs.length, files.contents.has(`${ROOM}/${callOf(5002)}`)]).toEqual([1, true])
+  await expectNoMore(served)
 })
 
 test('takes no more after an error that nobody caught', async () => {
@@ -213,10 +215,7 @@ test('takes no more after an error that nobody caught', async () => {
   await begun(1)
   fail(new Error('nobody caught this'))
   await Promise.resolve()
-  leave(5002)
-  runs[0]?.end(1)
-  await served
-  expect([runs.length, files.contents.has(`${ROOM}/${callOf(5002)}`)]).toEqual([1, true])
+  await expectNoMore(served)
 })
 
 test('clears away what launchers have left that were killed', async () => {

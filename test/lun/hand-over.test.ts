@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { type AttachOptions, createFlock, createXenstore, type HandedOver, isLunError, reconcile } from 'xen-lun'
 import type { SimulatedDom0 } from 'xen-lun/testing'
+import { until } from '../../src/flow/until.ts'
 import { alias, attach, createDom0, detach, ownersOf, VBD_1, VBD_2 } from './guests.ts'
 
 const LOCK_FOLDER = '/var/run/xen-hotplug'
@@ -18,6 +19,20 @@ async function isFree({ host }: User): Promise<boolean> {
 }
 
 describe('handOver', () => {
+  test('of different volumes goes on side by side', async () => {
+    const dom0 = createDom0()
+    const begun = new Set<string>()
+    // Each is done when both have begun.
+    const handOverTo = (owner: string) => async (): Promise<void> => {
+      begun.add(owner)
+      await until(dom0.host.clock, async () => begun.size === 2, { awaited: 'the other hand-over', timeoutMs: 20_000 })
+    }
+    await Promise.all(
+      [VBD_1, VBD_2].map(async (owner, lun) => await attach(dom0, owner, { lun }, { handOver: handOverTo(owner) }))
+    )
+    expect(begun.size).toBe(2)
+  })
+
   test('gets the device, when everything about it is proven', async () => {
     const dom0 = createDom0()
     const seen: unknown[] = []

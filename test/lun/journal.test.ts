@@ -52,7 +52,7 @@ describe('of a target', () => {
       discoveries: ['10.0.0.1'],
     })
     files.contents.set(BOOT, 'boot-2\n')
-    expect(await createJournal(files).target(target)).toEqual({ ...empty, records: ['r'] })
+    expect(await journal.target(target)).toEqual({ ...empty, records: ['r'] })
   })
 
   test('a draft of one who was killed counts as a note, and goes with it', async () => {
@@ -110,9 +110,8 @@ describe('of a LUN', () => {
     const journal = createJournal(files)
     await journal.noteOwner(place, 'a', 'attached')
     files.contents.set(BOOT, 'boot-2\n')
-    const later = createJournal(files)
-    expect(await later.lun(place)).toBeUndefined()
-    expect(await later.luns()).toMatchObject([{ ...place, isStale: true, entry: { owners: { a: {} } } }])
+    expect(await journal.lun(place)).toBeUndefined()
+    expect(await journal.luns()).toMatchObject([{ ...place, isStale: true, entry: { owners: { a: {} } } }])
   })
 
   test('a hold may end by itself, and take the place of an owner', async () => {

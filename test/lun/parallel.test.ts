@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
 import { attachLun, detachLun } from 'xen-lun'
 import { createSimulatedDom0, type SimulatedDom0 } from 'xen-lun/testing'
+import { until } from '../../src/flow/until.ts'
 
 const target = 'iqn.2001-05.com.example:group'
 const LUNS = [0, 1, 2, 3, 4, 5, 6, 7]
@@ -35,6 +36,29 @@ test('LUNs of one target attach side by side, with one login, and detach so', as
   expect(dom0.host.clock.now() - startedMs).toBeLessThan(3000)
   expect(dom0.leftovers()).toEqual([])
   console.log(`one LUN ${Math.round(aloneMs)} ms, eight together ${Math.round(togetherMs)} ms`)
+})
+
+test('where all sessions are there, an attach waits for no other of its process', async () => {
+  const dom0 = createDom0()
+  const { portals } = dom0.san
+  await attachLun({ target, portals }, dom0)
+  const { host } = dom0.startUser()
+  let isScanning = false
+  let isSecondThere = false
+  const write = async (path: string, text: string): Promise<boolean> => {
+    if (path.endsWith('/scan') && text.trim().endsWith(' 1')) {
+      isScanning = true
+      const awaited = 'the second LUN'
+      await until(host.clock, async () => isSecondThere, { awaited, timeoutMs: 20_000 })
+    }
+    return await host.files.write(path, text)
+  }
+  const slow = { ...host, files: { ...host.files, write } }
+  const first = attachLun({ target, lun: 1, portals }, { host: slow })
+  await until(host.clock, async () => isScanning, { awaited: 'the scan for the first LUN', timeoutMs: 20_000 })
+  await attachLun({ target, lun: 2, portals }, { host })
+  isSecondThere = true
+  expect((await first).lun).toBe(1)
 })
 
 test('an attach whose paths are all up has let go of the LUN when it returns: its process may end at once', async () => {
