@@ -1,8 +1,11 @@
 /** What a path is. Device numbers are those of the device a node stands for. */
 export interface FileStat {
-  readonly kind: 'file' | 'directory' | 'block' | 'other'
+  /** `link` only where links are not followed; `other` is a FIFO, a socket, a character device. */
+  readonly kind: 'file' | 'directory' | 'block' | 'link' | 'other'
   readonly sizeBytes: number
   readonly mode: number
+  /** Number of the user whose it is; 0 is root. */
+  readonly uid: number
   readonly mtimeMs: number
   /** Tells a file from another one that took its place; a rename and a hard link keep it. */
   readonly inode: number
@@ -19,14 +22,28 @@ export interface FileStat {
 export interface Files {
   /** The whole file as UTF-8. */
   read(path: string): Promise<string | undefined>
-  /** `length` bytes at `offset`, or fewer at the end. */
-  readAt(path: string, offset: number, length: number): Promise<Uint8Array>
+  /**
+   * `length` bytes at `offset`, or fewer at the end. `isDirect` asks the device itself and not the kernel's copy of what
+   * was read of it before (`O_DIRECT`); offset and length are multiples of 4096 then.
+   */
+  readAt(path: string, offset: number, length: number, options?: ReadAtOptions): Promise<Uint8Array>
   /** Names in a directory, sorted. */
   list(path: string): Promise<readonly string[]>
+  /** What a symbolic link says, without following it; undefined for what is none. */
+  readLink(path: string): Promise<string | undefined>
   /** Where a symbolic link really ends. */
   realpath(path: string): Promise<string | undefined>
   /** Follows symbolic links. */
   stat(path: string): Promise<FileStat | undefined>
+  /** Of a last link, the link itself. */
+  linkStat(path: string): Promise<FileStat | undefined>
+  /**
+   * Whether the kernel refuses a block device to one who wants it alone (`O_EXCL`): it does while a mount, swap,
+   * device-mapper, md, bcache, LIO or ZFS has it or one of its partitions, in whatever namespace. It does not for what
+   * opened the device like a file, as a process or xen-blkback does. False also for a device that does not answer,
+   * since claims are looked at first. Undefined when there is no such device.
+   */
+  isClaimed(path: string): Promise<boolean | undefined>
   /** Writes into an existing file, as sysfs wants it. False when it is not there (any more). */
   write(path: string, text: string): Promise<boolean>
   /**
@@ -44,8 +61,13 @@ export interface Files {
   removeDirectory(path: string): Promise<boolean>
   /** Writes cached pages of a file or block device through to it. False when it is not there. */
   sync(path: string): Promise<boolean>
-  /** Opens (creating it, mode 0600) and hands over a descriptor until `use` settles. */
+  /** Opens (creating it, mode 0600), not through a last link, and hands over a descriptor until `use` settles. */
   withDescriptor<T>(path: string, use: (descriptor: number) => Promise<T>): Promise<T>
+}
+
+/** How {@link Files.readAt} reads. */
+export interface ReadAtOptions {
+  readonly isDirect?: boolean
 }
 
 /** Where {@link Files.replace} writes first: beside `path`, or in `scratch` on the same file system. A crash leaves it. */

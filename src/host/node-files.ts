@@ -1,11 +1,14 @@
 import {
   type BigIntStats,
   closeSync,
+  constants,
   fsyncSync,
   linkSync,
+  lstatSync,
   openSync,
   readdirSync,
   readFileSync,
+  readlinkSync,
   realpathSync,
   renameSync,
   rmSync,
@@ -14,7 +17,7 @@ import {
   writeFileSync,
 } from 'node:fs'
 import * as fs from 'node:fs/promises'
-import { draftOf, type FileStat, type Files } from './files.ts'
+import { draftOf, type FileStat, type Files, type ReadAtOptions } from './files.ts'
 
 /** Files of this machine. */
 export function createNodeFiles(): Files {
@@ -22,8 +25,11 @@ export function createNodeFiles(): Files {
     read: async path => await unlessCode(read(path), path.startsWith('/sys/') ? ABSENT_IN_SYSFS : ABSENT, undefined),
     readAt,
     list: async path => (await unlessAbsent(list(path), [])).toSorted(byName),
+    readLink: async path => await unlessCode(readLink(path), [...ABSENT, 'EINVAL'], undefined),
     realpath: async path => await unlessAbsent(realpath(path), undefined),
     stat: async path => await unlessAbsent(stat(path).then(toFileStat), undefined),
+    linkStat: async path => await unlessAbsent(linkStat(path).then(toFileStat), undefined),
+    isClaimed,
     write: async (path, text) => await unlessAbsent(writeInPlace(path, text), false),
     replace,
     link: async (existing, path) => await unlessCode(link(existing, path).then(yes), ['EEXIST'], false),
@@ -35,7 +41,7 @@ export function createNodeFiles(): Files {
       await unlessCode(fs.rmdir(path).then(yes), [...ABSENT, 'ENOTEMPTY', 'EEXIST'], false),
     sync: async path => await unlessAbsent(sync(path), false),
     withDescriptor: async (path, use) => {
-      const file = await fs.open(path, 'a', 0o600)
+      const file = await fs.open(path, APPEND_NOT_THROUGH_LINKS, 0o600)
       try {
         return await use(file.fd)
       } finally {
@@ -74,6 +80,15 @@ async function stat(path: string): Promise<BigIntStats> {
   return STAT_FROM_MEMORY.test(path) ? statSync(path, { bigint: true }) : await fs.stat(path, { bigint: true })
 }
 
+async function linkStat(path: string): Promise<BigIntStats> {
+  return STAT_FROM_MEMORY.test(path) ? lstatSync(path, { bigint: true }) : await fs.lstat(path, { bigint: true })
+}
+
+// What a link of /proc says is made up by the kernel; what it leads to is not looked at.
+async function readLink(path: string): Promise<string> {
+  return READ_FROM_MEMORY.test(path) ? readlinkSync(path) : await fs.readlink(path)
+}
+
 async function link(existing: string, path: string): Promise<void> {
   if (KEPT_IN_MEMORY.test(existing)) linkSync(existing, path)
   else await fs.link(existing, path)
@@ -83,6 +98,9 @@ async function unlink(path: string): Promise<void> {
   if (KEPT_IN_MEMORY.test(path)) unlinkSync(path)
   else await fs.unlink(path)
 }
+
+const { O_APPEND, O_CREAT, O_DIRECT, O_EXCL, O_NOFOLLOW, O_NONBLOCK, O_RDONLY, O_WRONLY } = constants
+const APPEND_NOT_THROUGH_LINKS = O_APPEND | O_CREAT | O_WRONLY | O_NOFOLLOW
 
 const byName = (a: string, b: string): number => (a < b ? -1 : 1)
 
@@ -101,15 +119,50 @@ async function unlessCode<T, A>(work: Promise<T>, codes: readonly string[], answ
   }
 }
 
-async function readAt(path: string, offset: number, length: number): Promise<Uint8Array> {
-  const file = await fs.open(path, 'r')
+async function readAt(
+  path: string,
+  offset: number,
+  length: number,
+  { isDirect = false }: ReadAtOptions = {}
+): Promise<Uint8Array> {
+  const file = await fs.open(path, isDirect ? O_RDONLY | O_DIRECT : O_RDONLY)
   try {
-    const { buffer, bytesRead } = await file.read(Buffer.alloc(length), 0, length, offset)
+    const { buffer, bytesRead } = await file.read(isDirect ? pages(length) : Buffer.alloc(length), 0, length, offset)
     return buffer.subarray(0, bytesRead)
   } finally {
     await file.close()
   }
 }
+
+/** Node has it; the types of Node 20 do not. */
+declare const WebAssembly: {
+  readonly Memory: new (size: { readonly initial: number }) => { readonly buffer: ArrayBuffer }
+}
+const WASM_PAGE_BYTES = 65_536
+
+/** Memory that begins on a page, as O_DIRECT wants it; that of a Buffer begins anywhere. */
+function pages(length: number): Uint8Array {
+  const { buffer } = new WebAssembly.Memory({ initial: Math.ceil(length / WASM_PAGE_BYTES) })
+  return new Uint8Array(buffer, 0, length)
+}
+
+async function isClaimed(path: string): Promise<boolean | undefined> {
+  try {
+    // Without blocking for what is no block device but a FIFO; a block device does not care.
+    const file = await fs.open(path, O_RDONLY | O_EXCL | O_NONBLOCK)
+    await file.close()
+    return false
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? String(error.code) : ''
+    if (code === 'EBUSY') return true
+    if (code === 'ENOENT' || code === 'ENOTDIR') return undefined
+    // bdev_open() in block/bdev.c claims first, and asks the driver then: these are a driver's answers.
+    if (NO_ANSWER.includes(code)) return false
+    throw error
+  }
+}
+
+const NO_ANSWER = ['ENXIO', 'EIO', 'ENODEV', 'ENOMEDIUM', 'ETIMEDOUT', 'EREMOTEIO', 'ENOLINK']
 
 // One write(2), no truncation, no creation: the way of sysfs.
 async function writeInPlace(path: string, text: string): Promise<true> {
@@ -175,16 +228,23 @@ async function sync(path: string): Promise<true> {
 }
 
 function toFileStat(stat: BigIntStats): FileStat {
-  const kind = stat.isFile() ? 'file' : stat.isDirectory() ? 'directory' : stat.isBlockDevice() ? 'block' : 'other'
   // gnu_dev_major and gnu_dev_minor, glibc sys/sysmacros.h
   const major = Number(((stat.rdev >> 8n) & 0xfffn) | ((stat.rdev >> 32n) & ~0xfffn))
   const minor = Number((stat.rdev & 0xffn) | ((stat.rdev >> 12n) & ~0xffn))
   return {
-    kind,
+    kind: kindOf(stat),
     sizeBytes: Number(stat.size),
     mode: Number(stat.mode & 0o7777n),
+    uid: Number(stat.uid),
     mtimeMs: Number(stat.mtimeMs),
     inode: Number(stat.ino),
     device: { major, minor },
   }
+}
+
+function kindOf(stat: BigIntStats): FileStat['kind'] {
+  if (stat.isFile()) return 'file'
+  if (stat.isDirectory()) return 'directory'
+  if (stat.isBlockDevice()) return 'block'
+  return stat.isSymbolicLink() ? 'link' : 'other'
 }

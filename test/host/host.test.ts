@@ -141,6 +141,34 @@ describe('files', () => {
     expect(await files.stat(join(folder, 'null'))).toMatchObject({ kind: 'other', device: { major: 1, minor: 3 } })
     expect((await files.stat(folder))?.kind).toBe('directory')
   })
+
+  test('readLink and linkStat tell of the link itself, wherever it leads', async () => {
+    await symlink('/nowhere/at/all', join(folder, 'link'))
+    expect(await files.readLink(join(folder, 'link'))).toBe('/nowhere/at/all')
+    expect(await files.linkStat(join(folder, 'link'))).toMatchObject({ kind: 'link', uid: process.getuid?.() })
+    expect([await files.readLink(folder), await files.readLink(join(folder, 'no'))]).toEqual([undefined, undefined])
+    expect(await files.linkStat(join(folder, 'no'))).toBeUndefined()
+  })
+
+  test('withDescriptor makes no file through a link', async () => {
+    await symlink(join(folder, 'elsewhere'), join(folder, 'lock'))
+    await expect(files.withDescriptor(join(folder, 'lock'), async () => 'opened')).rejects.toThrow('ELOOP')
+    expect(await readdir(folder)).toEqual(['lock'])
+  })
+
+  test('readAt past the kernel’s copy answers the same bytes', async () => {
+    const path = join(folder, 'a')
+    await writeFile(path, Buffer.concat([Buffer.alloc(4096, 'a'), Buffer.alloc(4096, 'b'), Buffer.from('end')]))
+    const text = async (offset: number): Promise<string> =>
+      Buffer.from(await files.readAt(path, offset, 4096, { isDirect: true })).toString()
+    expect([await text(4096), await text(8192)]).toEqual(['b'.repeat(4096), 'end'])
+  })
+
+  test('isClaimed is not for what is not there, and does not wait at a FIFO', async () => {
+    expect(await files.isClaimed(join(folder, 'no'))).toBeUndefined()
+    await executor.exec({ file: 'mkfifo', args: [join(folder, 'fifo')], decode: result => result })
+    expect(await files.isClaimed(join(folder, 'fifo'))).toBe(false)
+  })
 })
 
 describe('flock', () => {

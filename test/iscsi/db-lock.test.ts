@@ -112,6 +112,7 @@ describe('the lock of open-iscsi', () => {
         kind: 'directory' as const,
         sizeBytes: 0,
         mode: 0o700,
+        uid: 0,
         device: { major: 0, minor: 0 },
         mtimeMs: Math.floor(host.clock.now() / 900), // a new holder every 900 ms
         inode: 1,

@@ -14,7 +14,11 @@ export interface MemoryTree {
   readonly links?: Readonly<Record<string, string>>
   /** Block devices: path to `major:minor`. */
   readonly devices?: Readonly<Record<string, string>>
+  /** Those of them that somebody has for himself. */
+  readonly claimed?: readonly string[]
 }
+
+const LINK = { kind: 'link', sizeBytes: 0, mode: 0o777, uid: 0, mtimeMs: 0, device: { major: 0, minor: 0 } } as const
 
 /** Files in memory, for tests of what reads sysfs or the node database. */
 export function createMemoryFiles(tree: MemoryTree = {}): MemoryFiles {
@@ -23,6 +27,7 @@ export function createMemoryFiles(tree: MemoryTree = {}): MemoryFiles {
   const devices = new Map(Object.entries(tree.devices ?? {}))
   const modes = new Map<string, number>()
   const directories = new Set<string>()
+  const claimed = new Set(tree.claimed)
   const inodes = new Map<string, number>()
   let nextInode = 1
 
@@ -50,6 +55,23 @@ export function createMemoryFiles(tree: MemoryTree = {}): MemoryFiles {
   const isDirectory = (path: string): boolean => directories.has(path) || below(path).length > 0
   const exists = (path: string): boolean => contents.has(path) || devices.has(path) || isDirectory(path)
 
+  const statOf = async (path: string): Promise<FileStat | undefined> => {
+    const real = resolve(path)
+    if (!exists(real)) return undefined
+    const [major = 0, minor = 0] = (devices.get(real) ?? '0:0').split(':').map(Number)
+    const kind = devices.has(real) ? 'block' : contents.has(real) ? 'file' : 'directory'
+    const sizeBytes = contents.get(real)?.length ?? 0
+    return {
+      kind,
+      sizeBytes,
+      uid: 0,
+      mode: modes.get(real) ?? 0o600,
+      mtimeMs: 0,
+      inode: inodeOf(real),
+      device: { major, minor },
+    }
+  }
+
   return {
     contents,
     links,
@@ -60,21 +82,10 @@ export function createMemoryFiles(tree: MemoryTree = {}): MemoryFiles {
       new TextEncoder().encode(contents.get(resolve(path)) ?? '').slice(offset, offset + length),
     list: async path => below(resolve(path)).toSorted(),
     realpath: async path => (exists(resolve(path)) ? resolve(path) : undefined),
-    stat: async (path): Promise<FileStat | undefined> => {
-      const real = resolve(path)
-      if (!exists(real)) return undefined
-      const [major = 0, minor = 0] = (devices.get(real) ?? '0:0').split(':').map(Number)
-      const kind = devices.has(real) ? 'block' : contents.has(real) ? 'file' : 'directory'
-      const sizeBytes = contents.get(real)?.length ?? 0
-      return {
-        kind,
-        sizeBytes,
-        mode: modes.get(real) ?? 0o600,
-        mtimeMs: 0,
-        inode: inodeOf(real),
-        device: { major, minor },
-      }
-    },
+    readLink: async path => links.get(path),
+    linkStat: async path => (links.has(path) ? { ...LINK, inode: inodeOf(path) } : await statOf(path)),
+    isClaimed: async path => (devices.has(resolve(path)) ? claimed.has(resolve(path)) : undefined),
+    stat: statOf,
     write: async (path, text) => {
       const real = resolve(path)
       if (!contents.has(real)) return false

@@ -71,6 +71,15 @@ export function createDeviceUsers({ tree, kernel, proc }: Machine): DeviceUsers 
     device.openCount++
     return { device, close: once(() => device.openCount--) }
   }
+  const claim = (path: string): { readonly device: BlockDevice; readonly close: () => void } => {
+    const { device, close } = open(path)
+    device.claims++
+    const release = once(() => {
+      device.claims--
+      close()
+    })
+    return { device, close: release }
+  }
   return {
     openDevice: (path, pid = OTHER_PID, command = 'holder') => {
       const { close } = open(path)
@@ -84,7 +93,7 @@ export function createDeviceUsers({ tree, kernel, proc }: Machine): DeviceUsers 
       }
     },
     mount: (path, mountPoint) => {
-      const { device, close } = open(path)
+      const { device, close } = claim(path)
       const mount = { device, source: path, mountPoint }
       proc.mounts.add(mount)
       return {
@@ -95,7 +104,7 @@ export function createDeviceUsers({ tree, kernel, proc }: Machine): DeviceUsers 
       }
     },
     swapOn: path => {
-      const { device, close } = open(path)
+      const { device, close } = claim(path)
       proc.swaps.add(device)
       return {
         swapOff: () => {

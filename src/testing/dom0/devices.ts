@@ -46,6 +46,8 @@ export interface BlockDevice {
   readonly slaves: Set<BlockDevice>
   /** How often it is open. */
   openCount: number
+  /** How many have it, or a part of it, for themselves: mounts, swap; not those stacked on it, which are its holders. */
+  claims: number
   readonly scsi: ScsiDevice | undefined
   readonly dm: DmDevice | undefined
 }

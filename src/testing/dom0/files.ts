@@ -33,6 +33,11 @@ export function createFiles(shared: Tree, process: SimulatedProcess): Files {
       await process.look(`list ${path}`)
       return tree.list(path)
     },
+    readLink: async path => {
+      await process.look(`readlink ${path}`)
+      const node = tree.find(path, { isLink: true })
+      return node?.kind === 'link' ? node.target : undefined
+    },
     realpath: async path => {
       await process.look(`realpath ${path}`)
       return tree.resolve(path)
@@ -41,6 +46,16 @@ export function createFiles(shared: Tree, process: SimulatedProcess): Files {
       await process.look(`stat ${path}`)
       const node = tree.find(path)
       return node === undefined ? undefined : statOf(node, tree.inodeOf(node))
+    },
+    linkStat: async path => {
+      await process.look(`lstat ${path}`)
+      const node = tree.find(path, { isLink: true })
+      return node === undefined ? undefined : statOf(node, tree.inodeOf(node))
+    },
+    isClaimed: async path => {
+      await process.look(`claim ${path}`)
+      const node = tree.find(path)
+      return node?.kind === 'device' ? node.isClaimed() : undefined
     },
     write: async (path, content) => {
       await process.act(`write ${path}`)
@@ -126,22 +141,15 @@ const toBytes = (content: string | Uint8Array): Uint8Array =>
   typeof content === 'string' ? new TextEncoder().encode(content) : content
 
 function statOf(node: TreeNode, inode: number): FileStat {
-  const none = { major: 0, minor: 0 }
+  const common = { sizeBytes: 0, uid: 0, mtimeMs: 0, inode, device: { major: 0, minor: 0 } }
   switch (node.kind) {
     case 'file':
-      return { kind: 'file', sizeBytes: toBytes(node.read()).length, mode: node.mode, mtimeMs: 0, inode, device: none }
+      return { ...common, kind: 'file', sizeBytes: toBytes(node.read()).length, mode: node.mode }
     case 'device':
-      return {
-        kind: 'block',
-        sizeBytes: 0,
-        mode: 0o660,
-        mtimeMs: 0,
-        inode,
-        device: { major: node.major, minor: node.minor },
-      }
+      return { ...common, kind: 'block', mode: 0o660, device: { major: node.major, minor: node.minor } }
     case 'directory':
-      return { kind: 'directory', sizeBytes: 0, mode: 0o755, mtimeMs: node.changes, inode, device: none }
+      return { ...common, kind: 'directory', mode: 0o755, mtimeMs: node.changes }
     case 'link':
-      return { kind: 'other', sizeBytes: 0, mode: 0o777, mtimeMs: 0, inode, device: none }
+      return { ...common, kind: 'link', mode: 0o777 }
   }
 }

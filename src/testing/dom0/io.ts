@@ -64,6 +64,7 @@ export function deviceNode(parts: IoParts, path: string, device: BlockDevice): T
     read: async (offset, length) => await onVolume(volume => readVolume(volume, offset, length)),
     write: async (offset, data) => await onVolume(volume => writeVolume(volume, offset, data)),
     sync: async () => await onVolume(() => {}),
+    isClaimed: () => device.claims > 0 || device.holders.size > 0,
   }
 }
 

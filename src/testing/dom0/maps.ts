@@ -36,6 +36,7 @@ export function createDeviceMapper(parts: BlockLayerParts): DeviceMapper {
         holders: new Set(),
         slaves: new Set(),
         openCount: 0,
+        claims: 0,
         scsi: undefined,
         dm: { name, uuid, isQueueing: false },
       }

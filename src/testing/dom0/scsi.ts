@@ -89,6 +89,7 @@ function createDisk(scsi: ScsiDevice, index: number): BlockDevice {
     holders: new Set(),
     slaves: new Set(),
     openCount: 0,
+    claims: 0,
     scsi,
     dm: undefined,
   }

@@ -29,6 +29,8 @@ export interface TreeDevice {
   readonly read: (offset: number, length: number) => Promise<Uint8Array>
   readonly write: (offset: number, data: Uint8Array) => Promise<void>
   readonly sync: () => Promise<void>
+  /** Whether the kernel refuses it to one who wants it alone. */
+  readonly isClaimed: () => boolean
 }
 
 /** A file that keeps what is written to it. */
