@@ -65,15 +65,16 @@ export {
 } from './iscsi/node-db.ts'
 export type { IscsiSession, SessionFilter } from './iscsi/session.ts'
 export { attachLun } from './lun/attach.ts'
-export type { Attachment } from './lun/attachment.ts'
+export type { Attachment } from './lun/attaching/attachment.ts'
+export type { LunDeviceNode } from './lun/attaching/device.ts'
+export type { AttachOptions, HandedOver } from './lun/attaching/establish.ts'
 export { completePaths } from './lun/complete-paths.ts'
-export { type Detachment, type DetachOptions, detachLun } from './lun/detach.ts'
-export type { LunDeviceNode } from './lun/device.ts'
-export type { AttachOptions, HandedOver } from './lun/establish.ts'
+export { type DetachOptions, detachLun } from './lun/detach.ts'
+export type { Detachment } from './lun/detaching/detachment.ts'
 export { listAttachments } from './lun/list.ts'
-export type { ListedDomain, ListedGuest } from './lun/list-guests.ts'
-export type { ListedPath, PathCount } from './lun/list-paths.ts'
-export type { ListedAttachment, ListedMap, ListedOwner, Listing, ListOptions } from './lun/listing.ts'
+export type { ListedDomain, ListedGuest } from './lun/listing/guests.ts'
+export type { ListedAttachment, ListedMap, ListedOwner, Listing, ListOptions } from './lun/listing/listing.ts'
+export type { ListedPath, PathCount } from './lun/listing/paths.ts'
 export type { LunOptions } from './lun/operation.ts'
 export { type CooldownOptions, cooldown, type Prewarmed, type PrewarmOptions, prewarm } from './lun/prewarm.ts'
 export {
@@ -88,12 +89,6 @@ export { releaseOwner } from './lun/release-owner.ts'
 export type { AttachRequest, ChapRequest, LunAddress, PathPolicy } from './lun/request.ts'
 export { type Resized, resizeLun } from './lun/resize.ts'
 export { type VerifiedLun, type VerifiedPath, type VerifyRequest, verifyLun } from './lun/verify.ts'
-export {
-  type BackendOptions,
-  type BackendRequest,
-  type ConnectedBackend,
-  waitForBackend,
-} from './lun/wait-for-backend.ts'
 export type { Blacklist, ConfigSection, MultipathConfig } from './multipath/config.parse.ts'
 export type { MultipathMap, MultipathPath } from './multipath/maps.decode.ts'
 export { createMultipath, type Multipath } from './multipath/multipath.ts'
@@ -108,4 +103,10 @@ export type {
   XenstoreTransaction,
   XenstoreValues,
 } from './xenstore/types.ts'
+export {
+  type BackendOptions,
+  type BackendRequest,
+  type ConnectedBackend,
+  waitForBackend,
+} from './xenstore/wait-for-backend.ts'
 export { createXenstore, type XenstoreHost, type XenstoreOptions } from './xenstore/xenstore.ts'

@@ -1,5 +1,5 @@
 import type { Files } from '../host/files.ts'
-import { uptimeMs } from '../lun/uptime.ts'
+import { uptimeMs } from '../lun/journal/uptime.ts'
 
 // USER_HZ, the unit of /proc/PID/stat, is 100 on every architecture Xen runs on.
 const TICK_MS = 10

@@ -1,6 +1,6 @@
 import type { PathOutcome } from '../core/path-outcome.ts'
 import { attachAs, toAttachment } from './attach.ts'
-import { assertHeld } from './entrance.ts'
+import { assertHeld } from './attaching/entrance.ts'
 import type { LunOptions } from './operation.ts'
 import type { AttachRequest } from './request.ts'
 

@@ -5,7 +5,7 @@ import { createNodeDb, type NodeDb } from '../iscsi/node-db.ts'
 import { createMultipath, type Multipath } from '../multipath/multipath.ts'
 import type { Xenstore } from '../xenstore/types.ts'
 import { createXenstore } from '../xenstore/xenstore.ts'
-import { createJournal, type Journal } from './journal.ts'
+import { createJournal, type Journal } from './journal/journal.ts'
 
 /** The modules an operation is composed of, all on one host. */
 export interface Context {

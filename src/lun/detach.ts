@@ -3,16 +3,18 @@ import { isLunError, LunError } from '../core/error.ts'
 import type { FailedStep } from '../core/error-details.ts'
 import { createLocalHost } from '../host/local.ts'
 import { type Context, createContext } from './context.ts'
-import { currentOwners, isLasting } from './expiry.ts'
-import { type FoundLun, findLun } from './find-lun.ts'
-import { createForce, type Force } from './force.ts'
-import { assertUnused, describeBusy, findFinalUser } from './in-use.ts'
-import type { Owner, OwnerState } from './journal-entries.ts'
-import { leaveAfterOthers, leaveTarget } from './leave.ts'
-import { linger } from './linger.ts'
+import type { Detachment } from './detaching/detachment.ts'
+import { createForce, type Force } from './detaching/force.ts'
+import { leaveAfterOthers, leaveTarget } from './detaching/leave.ts'
+import { linger } from './detaching/linger.ts'
+import { tearDown } from './detaching/teardown.ts'
+import type { Owner, OwnerState } from './journal/entries.ts'
+import { currentOwners, isLasting } from './journal/expiry.ts'
 import { type LunOptions, OPERATION_TIMEOUT_MS, type Operation, runOnLun } from './operation.ts'
 import { checkAddress, type LunAddress } from './request.ts'
-import { isNothing, tearDown } from './teardown.ts'
+import { type FoundLun, findLun } from './volume/find-lun.ts'
+import { assertUnused, describeBusy, findFinalUser } from './volume/in-use.ts'
+import { isNothing } from './volume/leftovers.ts'
 
 /** Options of {@link detachLun}. */
 export interface DetachOptions extends LunOptions {
@@ -31,23 +33,6 @@ export interface DetachOptions extends LunOptions {
    * at once all the same. `releaseExpired` or `reconcile`, called by whatever process, ends it when its time is over.
    */
   readonly lingerMs?: number | undefined
-}
-
-/** What a detach did. */
-export interface Detachment {
-  /**
-   * `released`: other owners hold the LUN, so it stays. `lingering`: it stays for `lingerMs`, which `owners` shows.
-   * `already-detached`: there was nothing to do.
-   */
-  readonly outcome: 'detached' | 'released' | 'lingering' | 'already-detached'
-  readonly target: string
-  readonly lun: number
-  /** WWID of the LUN, if it was still known. */
-  readonly wwid: string | undefined
-  /** Who holds the LUN still. */
-  readonly owners: readonly string[]
-  /** `lost`: what somebody was writing when no path worked is gone, by `force`. */
-  readonly writes: 'written' | 'lost'
 }
 
 const BUSY_MS = 5000

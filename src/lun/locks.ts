@@ -4,7 +4,7 @@ import { holderOf, withLinkLock } from '../flow/link-lock.ts'
 import type { Host } from '../host/host.ts'
 import type { LockOptions } from '../host/locks.ts'
 import { isAlive } from '../host/process-id.ts'
-import type { LunPlace } from './journal.ts'
+import type { LunPlace } from './journal/journal.ts'
 
 export const LUN_LOCKS = '/run/lock/xen-lun/luns'
 

@@ -3,9 +3,9 @@ import type { OperationOptions } from '../core/options.ts'
 import { withDeadline } from '../flow/deadline.ts'
 import type { Clock } from '../host/clock.ts'
 import type { Host } from '../host/host.ts'
-import type { LunPlace } from './journal.ts'
+import type { LunPlace } from './journal/journal.ts'
+import { type OwnerName, ownerName } from './journal/owner.ts'
 import { withLun } from './locks.ts'
-import { type OwnerName, ownerName } from './owner.ts'
 
 /** Options of every operation on a LUN. */
 export interface LunOptions extends OperationOptions {

@@ -1,15 +1,16 @@
 import { integer, invalid } from '../core/check.ts'
 import { createLocalHost } from '../host/local.ts'
 import { attachAs, toAttachment } from './attach.ts'
-import type { Attachment } from './attachment.ts'
+import type { Attachment } from './attaching/attachment.ts'
 import { type Context, createContext } from './context.ts'
-import { type Detachment, type DetachOptions, detachLocked } from './detach.ts'
-import { isLasting } from './expiry.ts'
-import { leaveTarget } from './leave.ts'
+import { type DetachOptions, detachLocked } from './detach.ts'
+import type { Detachment } from './detaching/detachment.ts'
+import { leaveTarget } from './detaching/leave.ts'
+import { isLasting } from './journal/expiry.ts'
+import { domainOf, type OwnerName, ownerName } from './journal/owner.ts'
+import { uptimeMs } from './journal/uptime.ts'
 import { type LunOptions, OPERATION_TIMEOUT_MS, type Operation, runOnLun } from './operation.ts'
-import { domainOf, type OwnerName, ownerName } from './owner.ts'
 import { type AttachRequest, checkAddress, type LunAddress } from './request.ts'
-import { uptimeMs } from './uptime.ts'
 
 /** Options of {@link prewarm}. */
 export interface PrewarmOptions extends Omit<LunOptions, 'owner'> {

@@ -3,9 +3,9 @@ import { withDeadline } from '../flow/deadline.ts'
 import { createLocalHost } from '../host/local.ts'
 import { createContext } from './context.ts'
 import type { LunOptions } from './operation.ts'
-import { applyActions } from './reconcile-apply.ts'
-import { findNotices, type ReconcileNotice } from './reconcile-notices.ts'
-import { planActions, type ReconcileAction } from './reconcile-plan.ts'
+import { applyActions } from './reconciling/apply.ts'
+import { findNotices, type ReconcileNotice } from './reconciling/notices.ts'
+import { planActions, type ReconcileAction } from './reconciling/plan.ts'
 
 export type { ReconcileAction, ReconcileNotice }
 

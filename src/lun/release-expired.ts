@@ -2,10 +2,10 @@ import type { FailedStep } from '../core/error-details.ts'
 import { withDeadline } from '../flow/deadline.ts'
 import { createLocalHost } from '../host/local.ts'
 import { type Context, createContext } from './context.ts'
+import { uptimeMs } from './journal/uptime.ts'
 import type { LunOptions } from './operation.ts'
-import { applyActions, describeAction } from './reconcile-apply.ts'
-import { planExpired, type ReconcileAction } from './reconcile-plan.ts'
-import { uptimeMs } from './uptime.ts'
+import { applyActions, describeAction } from './reconciling/apply.ts'
+import { planExpired, type ReconcileAction } from './reconciling/plan.ts'
 
 /** Options of {@link releaseExpired}. */
 export interface ReleaseExpiredOptions extends Omit<LunOptions, 'owner'> {

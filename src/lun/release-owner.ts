@@ -1,7 +1,8 @@
 import { createLocalHost } from '../host/local.ts'
-import { type Detachment, type DetachOptions, detachLun } from './detach.ts'
-import { createJournal } from './journal.ts'
-import { ownerName } from './owner.ts'
+import { type DetachOptions, detachLun } from './detach.ts'
+import type { Detachment } from './detaching/detachment.ts'
+import { createJournal } from './journal/journal.ts'
+import { ownerName } from './journal/owner.ts'
 
 /**
  * Lets go of every LUN that an owner holds, as the journal tells: for those who know who, but no longer what. Does nothing

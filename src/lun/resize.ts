@@ -4,9 +4,9 @@ import { formatHctl } from '../core/hctl.ts'
 import { until } from '../flow/until.ts'
 import { createLocalHost } from '../host/local.ts'
 import { type Context, createContext } from './context.ts'
-import { describeLun, findDevices, type LunDescription, type LunDevice } from './find-lun.ts'
 import { type LunOptions, OPERATION_TIMEOUT_MS, type Operation, runOnLun } from './operation.ts'
 import { checkAddress, type LunAddress } from './request.ts'
+import { describeLun, findDevices, type LunDescription, type LunDevice } from './volume/find-lun.ts'
 
 /** What became of a LUN's size. */
 export interface Resized {

@@ -1,13 +1,13 @@
 import { readBlockDevice } from '../block/block-device.ts'
 import { LunError } from '../core/error.ts'
 import { createLocalHost } from '../host/local.ts'
+import { type LunDeviceNode, nodeOf, readTest } from './attaching/device.ts'
 import { type Context, createContext } from './context.ts'
-import { type LunDeviceNode, nodeOf, readTest } from './device.ts'
-import { findLun } from './find-lun.ts'
-import { assertExpected } from './lun-identity.ts'
 import { type LunOptions, type Operation, runOnLun } from './operation.ts'
-import { type ProvenPath, proveDevice } from './proof.ts'
 import { type AttachRequest, checkAddress, checkExpected, type LunAddress } from './request.ts'
+import { findLun } from './volume/find-lun.ts'
+import { assertExpected } from './volume/lun-identity.ts'
+import { type ProvenPath, proveDevice } from './volume/proof.ts'
 
 /** Which LUN, and what it must be. */
 export interface VerifyRequest extends LunAddress {

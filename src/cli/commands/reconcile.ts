@@ -1,5 +1,5 @@
 import { reconcile } from '../../lun/reconcile.ts'
-import { describeAction } from '../../lun/reconcile-apply.ts'
+import { describeAction } from '../../lun/reconciling/apply.ts'
 import type { Io } from '../io.ts'
 import type { Report } from '../report.ts'
 

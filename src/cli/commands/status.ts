@@ -1,6 +1,6 @@
 import { listAttachments } from '../../lun/list.ts'
-import type { ListedGuest } from '../../lun/list-guests.ts'
-import type { ListedAttachment, ListedOwner, Listing } from '../../lun/listing.ts'
+import type { ListedGuest } from '../../lun/listing/guests.ts'
+import type { ListedAttachment, ListedOwner, Listing } from '../../lun/listing/listing.ts'
 import type { Io } from '../io.ts'
 import { type Report, table } from '../report.ts'
 

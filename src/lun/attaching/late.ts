@@ -1,0 +1,133 @@
+import { hasCode, isLunError, LunError } from '../../core/error.ts'
+import { formatHctl } from '../../core/hctl.ts'
+import type { PathOutcome } from '../../core/path-outcome.ts'
+import { withDeadline } from '../../flow/deadline.ts'
+import { retry } from '../../flow/retry.ts'
+import { tearDown } from '../detaching/teardown.ts'
+import { finishJobs, jobName } from '../journal/jobs.ts'
+import { withTarget } from '../locks.ts'
+import { endpointKey } from '../request.ts'
+import { describeLun, findDevices } from '../volume/find-lun.ts'
+import { type Entrance, whileAttached } from './entrance.ts'
+import { startLogin } from './login.ts'
+import type { PathContext } from './path.ts'
+import { type PathRun, startPath } from './paths.ts'
+
+/** The missing paths of an attach that has returned. */
+export interface LatePaths {
+  /** Resolves with every path's last outcome when none is being tried any more. */
+  readonly allPaths: () => Promise<readonly PathOutcome[]>
+  /** Gives up on those still missing, and resolves when nothing of it runs any more. */
+  readonly stop: () => Promise<void>
+}
+
+const FIRST_PAUSE_MS = 1000
+const MAX_PAUSE_MS = 5000
+const LOCK_MS = 30_000
+
+// What may pass by itself: a portal that is down, a host too busy for its own deadlines. A refusal is final.
+const isPassing = hasCode('ISCSI_PORTAL_UNREACHABLE', 'MULTIPATH_REQUIRED', 'TIMEOUT', 'LOCK_TIMEOUT')
+
+/**
+ * Goes on trying the paths that were missing when the attach returned, for `lateMs`: a portal that comes back gives its
+ * path then.
+ */
+export function startLatePaths(shared: PathContext, paths: readonly PathRun[], stopPaths: AbortController): LatePaths {
+  const { context, wish, made } = shared
+  const current = [...paths]
+  const finish = async (first: PathRun, n: number, signal: AbortSignal): Promise<void> => {
+    await first.settled
+    const again = async (): Promise<void> => {
+      const run = await tryAgain(shared, first, signal)
+      current[n] = run
+      const { error } = run.outcome()
+      if (error !== undefined) throw error
+    }
+    if (isPassing(first.outcome().error)) {
+      const pauses = { firstPauseMs: FIRST_PAUSE_MS, maxPauseMs: MAX_PAUSE_MS }
+      const limits = { isPassing, ...pauses, withinMs: wish.paths.lateMs, signal }
+      await retry(context.host.clock, again, limits).catch(() => {}) // its outcome tells
+    }
+    const { error, hctl } = current[n]?.outcome() ?? {}
+    if (hctl !== undefined && isLunError(error, 'LUN_MISMATCH')) await dropForeign(shared, hctl)
+  }
+  const awaited = (): string => `late paths of LUN ${wish.lun} of ${wish.target}`
+  const limits = { signal: stopPaths.signal, timeoutMs: wish.paths.lateMs, awaited }
+  const isMissing = paths.some(path => path.outcome().state !== 'up')
+  const forgotten = isMissing ? endJobs(shared) : Promise.resolve()
+  const done =
+    isMissing && wish.paths.lateMs > 0
+      ? withDeadline(context.host.clock, limits, async signal => {
+          await Promise.allSettled(paths.map(async (path, n) => await finish(path, n, signal)))
+        }).catch(() => {})
+      : Promise.resolve(stopPaths.abort(stopped()))
+  return {
+    allPaths: async () => {
+      await done
+      return current.map(path => path.outcome())
+    },
+    stop: async () => {
+      stopPaths.abort(stopped())
+      await done
+      await Promise.allSettled([forgotten, ...current.map(async path => await path.settled), ...made.running])
+    },
+  }
+}
+
+const REMOVE_MS = 30_000
+
+/** A path to another volume must not stay: multipathd would make a map of that volume, or has. */
+async function dropForeign({ context, operation, made, identity }: PathContext, hctl: string): Promise<void> {
+  const { target, lun } = operation
+  const { signal } = new AbortController()
+  await whileAttached(context, operation, signal, async () => {
+    const all = await findDevices(context, await context.iscsiadm.sessions({ target }), lun)
+    const devices = all.filter(device => formatHctl(device.hctl) === hctl && made.hctls.has(hctl))
+    const { map, isShared } = await describeLun(context.host.files, devices, undefined)
+    const foreign = isShared || map?.wwid === identity.wwid ? undefined : map
+    const wwidEntries = foreign === undefined || made.wwidsBefore.includes(foreign.wwid) ? [] : [foreign.wwid]
+    const leftovers = { map: foreign, devices, isDirty: false, wwid: undefined, wwidEntries }
+    const step = async <T>(_: unknown, task: () => Promise<T>): Promise<T> => await task()
+    await tearDown(context, { signal, step }, leftovers, { busyMs: REMOVE_MS, removeMs: REMOVE_MS })
+  })
+}
+
+async function tryAgain(shared: PathContext, { endpoint }: PathRun, signal: AbortSignal): Promise<PathRun> {
+  const { context, operation, wish, made } = shared
+  const { target } = wish
+  return await whileAttached(context, operation, signal, async () => {
+    const login = await withTarget(context.host, target, { timeoutMs: LOCK_MS, signal }, async () => {
+      await finishJobs(context, target, { withLogins: false, signal })
+      return await startLogin(context, { ...operation, signal }, wish, [endpoint], made)
+    })
+    const run = startPath({ ...shared, entrance: inLun(shared.entrance) }, endpoint, login, signal)
+    await run.settled
+    await endJobs(shared)
+    return run
+  })
+}
+
+// The LUN's lock is taken already.
+function inLun(entrance: Entrance): Entrance {
+  return { ...entrance, withLun: async work => await work() }
+}
+
+/** Once all logins of an attach have ended nobody has to wait for them any more. */
+async function endJobs({ context, made, wish }: PathContext): Promise<void> {
+  const { journal, host } = context
+  const { target } = wish
+  await Promise.allSettled(made.running)
+  const jobs = made.logins.map(endpoint => jobName('login', endpointKey(endpoint)))
+  await withTarget(
+    host,
+    target,
+    { timeoutMs: LOCK_MS },
+    async () => await journal.strikeTarget(target, { jobs })
+  ).catch(
+    () => {} // so busy a target that the jobs' own time is over before
+  )
+}
+
+function stopped(): LunError<'TIMEOUT'> {
+  return new LunError('TIMEOUT', 'missing paths are no longer tried', { awaited: 'late paths', timeoutMs: 0 })
+}

@@ -1,0 +1,139 @@
+import type { FailedStep } from '../../core/error-details.ts'
+import { formatHctl } from '../../core/hctl.ts'
+import { collectFailures } from '../../flow/collect.ts'
+import type { Context } from '../context.ts'
+import { createForce } from '../detaching/force.ts'
+import { leaveAfterOthers, leaveTarget } from '../detaching/leave.ts'
+import { tearDown } from '../detaching/teardown.ts'
+import { jobName } from '../journal/jobs.ts'
+import { withTarget } from '../locks.ts'
+import type { Operation } from '../operation.ts'
+import { type Endpoint, endpointKey } from '../request.ts'
+import { describeLun, findDevices } from '../volume/find-lun.ts'
+import type { Leftovers } from '../volume/leftovers.ts'
+
+/** What one attach did so far, noted before each effect, so that exactly this can be taken back. */
+export interface Made {
+  /** Puts back the former text of records that were there before. */
+  readonly restores: (() => Promise<void>)[]
+  /** Endpoints whose node records were to be created. */
+  readonly records: string[]
+  /** Endpoints logged in, or told to. */
+  readonly logins: Endpoint[]
+  /** Login commands that still run: iscsid cannot be told to stop, so they are waited for. */
+  readonly running: Promise<unknown>[]
+  /** SCSI devices that were scanned in, as `host:channel:target:lun`. */
+  readonly hctls: Set<string>
+  /** Disks given to multipathd. */
+  readonly joined: Set<string>
+  /** multipath's wwids file as it was before. */
+  readonly wwidsBefore: readonly string[]
+  /** Whether the owner did not hold the LUN before. */
+  readonly isHoldNew: boolean
+  /** The device was handed over, or nearly so: somebody may have it open. */
+  isOffered: boolean
+}
+
+export async function createMade({ multipath }: Context, isHoldNew: boolean): Promise<Made> {
+  const wwidsBefore = await multipath.wwids()
+  return {
+    records: [],
+    restores: [],
+    logins: [],
+    running: [],
+    hctls: new Set(),
+    joined: new Set(),
+    wwidsBefore,
+    isHoldNew,
+    isOffered: false,
+  }
+}
+
+/** Whether nothing was changed on the host. */
+export function isUnchanged({ records, restores, logins, hctls, joined }: Made): boolean {
+  return [records, restores, logins, [...hctls], [...joined]].every(list => list.length === 0)
+}
+
+const BUSY_MS = 5000
+const REMOVE_MS = 30_000
+
+/** Takes back what a failed attach made. Its signal is the undo's own: the caller's has fired by now. */
+export async function takeBack(
+  context: Context,
+  operation: Operation,
+  made: Made,
+  wwid: string | undefined
+): Promise<readonly FailedStep[]> {
+  const { target, lun } = operation
+  await Promise.allSettled(made.running)
+  const sessions = await context.iscsiadm.sessions({ target })
+  const all = await findDevices(context, sessions, lun)
+  const devices = all.filter(({ hctl }) => made.hctls.has(formatHctl(hctl)))
+  const found = await describeLun(context.host.files, devices, wwid)
+  const isNew = (entry: string | undefined): entry is string => entry !== undefined && !made.wwidsBefore.includes(entry)
+  const leftovers: Leftovers = {
+    map: devices.length === 0 || found.isShared ? undefined : found.map,
+    devices,
+    isDirty: false,
+    wwid,
+    // Where the LUN was not the one expected, multipathd may have made a map of what it was.
+    wwidEntries: found.isShared ? [] : [wwid, found.map?.wwid].filter(isNew),
+  }
+  // As long as nobody had the device, what waits for it is only our own test of it.
+  const force = createForce(context, { emit: () => {} }, found, !made.isOffered)
+  const onBusy = async (): Promise<undefined> => {
+    await force.letGo()
+  }
+  const torn = await tearDownWhatGoes(context, operation, leftovers, onBusy)
+  const restored = await collectFailures(made.restores.map(restore => ['restore a node record', restore] as const))
+  const noted = await collectFailures([['note what is left', async () => await settle(context, operation, made)]])
+  const left = await leave(context, operation, made, torn.length === 0).catch(
+    error => failedTo('log out')(error).failed
+  )
+  return [...torn, ...restored, ...noted, ...left]
+}
+
+async function tearDownWhatGoes(
+  context: Context,
+  operation: Operation,
+  leftovers: Leftovers,
+  onBusy: () => Promise<undefined>
+): Promise<readonly FailedStep[]> {
+  const options = { busyMs: BUSY_MS, removeMs: REMOVE_MS, onBusy }
+  return await tearDown(context, operation, leftovers, options).catch(error => failedTo('flush')(error).failed)
+}
+
+function failedTo(step: string): (error: unknown) => { readonly failed: readonly FailedStep[] } {
+  return error => ({ failed: [{ step, message: error instanceof Error ? error.message : String(error) }] })
+}
+
+/** What could not be taken back stays its owner's, so that releasing the owner, or reconciling, can. */
+async function settle(context: Context, operation: Operation, { isHoldNew, logins }: Made): Promise<void> {
+  const { journal, host } = context
+  if (isHoldNew) await journal.noteOwner(operation, operation.owner, 'attaching')
+  if (logins.length === 0) return
+  // Their commands have ended, so nobody has to wait for them any more.
+  const jobs = logins.map(endpoint => jobName('login', endpointKey(endpoint)))
+  await withTarget(host, operation.target, operation, async () => {
+    await journal.strikeTarget(operation.target, { jobs })
+  })
+}
+
+async function leave(
+  context: Context,
+  operation: Operation,
+  { isHoldNew }: Made,
+  isGone: boolean
+): Promise<readonly FailedStep[]> {
+  const { journal } = context
+  const { owner } = operation
+  const others = Object.keys((await journal.lun(operation))?.owners ?? {}).filter(name => name !== owner)
+  const isLast = isHoldNew && isGone && others.length === 0
+  const { failed } = await leaveTarget(context, operation, {
+    removeMs: REMOVE_MS,
+    ...(isLast && { leaving: operation }),
+  })
+  if (!isHoldNew || !isGone || failed.length > 0) return failed
+  await journal.dropOwners(operation, [owner])
+  return await leaveAfterOthers(context, operation, REMOVE_MS)
+}

@@ -1,0 +1,16 @@
+/** What a detach did. */
+export interface Detachment {
+  /**
+   * `released`: other owners hold the LUN, so it stays. `lingering`: it stays for `lingerMs`, which `owners` shows.
+   * `already-detached`: there was nothing to do.
+   */
+  readonly outcome: 'detached' | 'released' | 'lingering' | 'already-detached'
+  readonly target: string
+  readonly lun: number
+  /** WWID of the LUN, if it was still known. */
+  readonly wwid: string | undefined
+  /** Who holds the LUN still. */
+  readonly owners: readonly string[]
+  /** `lost`: what somebody was writing when no path worked is gone, by `force`. */
+  readonly writes: 'written' | 'lost'
+}

@@ -1,0 +1,98 @@
+import { multipathWwid, readBlockDevice } from '../../block/block-device.ts'
+import { formatPortal } from '../../core/portal.ts'
+import { holderOf } from '../../flow/link-lock.ts'
+import { DB_LOCK, DB_LOCK_FOLDER } from '../../iscsi/db-lock.ts'
+import type { IscsiSession } from '../../iscsi/session.ts'
+import type { Context } from '../context.ts'
+import { sessionKey } from '../journal/jobs.ts'
+
+/** Something that is not as it should be, and not ours to change. */
+export interface ReconcileNotice {
+  readonly kind: 'foreign-session' | 'foreign-lun' | 'missing-lun' | 'empty-map' | 'broken-record' | 'database-lock'
+  /** What it is about: a session, a LUN, a map, a file. */
+  readonly subject: string
+  /** What is so, and what can be done. */
+  readonly message: string
+}
+
+/** What a person should know of sessions, LUNs, maps, records and locks. */
+export async function findNotices(context: Context): Promise<readonly ReconcileNotice[]> {
+  const found = await Promise.all(
+    [sessions, missingLuns, emptyMaps, brokenRecords, databaseLock].map(look => look(context))
+  )
+  return found.flat()
+}
+
+async function sessions(context: Context): Promise<readonly ReconcileNotice[]> {
+  const all = await context.iscsiadm.sessions()
+  return (await Promise.all(all.map(async session => await describeSession(context, session)))).flat()
+}
+
+async function describeSession({ journal, scsi }: Context, session: IscsiSession): Promise<readonly ReconcileNotice[]> {
+  const { target, persistentPortal, sid } = session
+  const at = `session ${sid} with ${target} at ${formatPortal(persistentPortal)}`
+  if (!(await journal.target(target)).logins.includes(sessionKey(session))) {
+    return [
+      { kind: 'foreign-session', subject: String(sid), message: `${at} was made by somebody else, and is left alone` },
+    ]
+  }
+  const known = (await journal.luns()).filter(lun => lun.target === target).map(({ lun }) => lun)
+  const strangers = (await scsi.devices(session)).filter(({ lun }) => !known.includes(lun))
+  return strangers.map(({ lun }) => ({
+    kind: 'foreign-lun',
+    subject: `LUN ${lun} of ${target}`,
+    message: `LUN ${lun} on ${at} was scanned by somebody else, and keeps the session from ending`,
+  }))
+}
+
+async function missingLuns({ journal, iscsiadm, scsi }: Context): Promise<readonly ReconcileNotice[]> {
+  const notices: ReconcileNotice[] = []
+  for (const { target, lun, entry, isStale } of await journal.luns()) {
+    const isHeld = Object.values(entry.owners).some(({ state }) => state === 'attached')
+    if (isStale || !isHeld) continue
+    const devices = await Promise.all(
+      (await iscsiadm.sessions({ target })).map(async session => await scsi.devices(session))
+    )
+    if (devices.flat().some(device => device.lun === lun)) continue
+    const owners = Object.keys(entry.owners).join(', ')
+    const message = `${owners} should have it, but none of its disks is there; attach it again, or detach it`
+    notices.push({ kind: 'missing-lun', subject: `LUN ${lun} of ${target}`, message })
+  }
+  return notices
+}
+
+/** A map without paths serves nobody; whoever has it open still waits for it. */
+async function emptyMaps({ host, journal }: Context): Promise<readonly ReconcileNotice[]> {
+  const ours = (await journal.luns()).map(({ entry }) => entry.wwid)
+  const names = (await host.files.list('/sys/block')).filter(name => name.startsWith('dm-'))
+  const devices = await Promise.all(names.map(async name => await readBlockDevice(host.files, name)))
+  return devices.flatMap(device => {
+    const wwid = multipathWwid(device)
+    if (device === undefined || wwid === undefined || device.slaves.length > 0) return []
+    if (ours.some(our => our === wwid)) return []
+    const subject = device.dm?.name ?? device.name
+    const message = `map ${subject} has no path and is nobody's; "multipath -f ${subject}" removes it`
+    return [{ kind: 'empty-map', subject, message }]
+  })
+}
+
+async function brokenRecords({ nodeDb }: Context): Promise<readonly ReconcileNotice[]> {
+  const { broken } = await nodeDb.records()
+  return broken.map(({ path, reason }) => ({
+    kind: 'broken-record',
+    subject: path,
+    message: `${reason}; iscsiadm may refuse every record because of it: mend or delete the file`,
+  }))
+}
+
+/** iscsiadm's lock carries no name, so that it was left behind shows only by there being no iscsiadm. */
+async function databaseLock({ host }: Context): Promise<readonly ReconcileNotice[]> {
+  const { files } = host
+  const path = `${DB_LOCK_FOLDER}/${DB_LOCK}`
+  if ((await files.stat(path)) === undefined || (await holderOf(files, path)) !== undefined) return []
+  for (const pid of (await files.list('/proc')).filter(name => /^\d+$/.test(name))) {
+    if ((await files.read(`/proc/${pid}/comm`))?.trim() === 'iscsiadm') return []
+  }
+  const message = 'no iscsiadm runs, so a killed one left it behind, and every other waits 30 s for it: remove the file'
+  return [{ kind: 'database-lock', subject: path, message }]
+}

@@ -1,0 +1,146 @@
+import type { Iqn } from '../../core/iqn.ts'
+import { HOLDER, isAbandoned } from '../../flow/link-lock.ts'
+import { isAlive, parseProcessId } from '../../host/process-id.ts'
+import { DB_LOCK, DB_LOCK_FOLDER } from '../../iscsi/db-lock.ts'
+import type { Context } from '../context.ts'
+import type { Owner } from '../journal/entries.ts'
+import { isExpired } from '../journal/expiry.ts'
+import { sessionKey } from '../journal/jobs.ts'
+import type { JournalledLun, LunPlace } from '../journal/journal.ts'
+import { domainOf } from '../journal/owner.ts'
+import { uptimeMs } from '../journal/uptime.ts'
+import { isAtWork, LUN_LOCKS } from '../locks.ts'
+
+/** Something to be done; everything in it was made by this library. */
+export type ReconcileAction =
+  /** Lets go of a LUN for an owner that is gone, and detaches it if that was the last one. */
+  | {
+      readonly kind: 'release'
+      readonly target: string
+      readonly lun: number
+      readonly owner: string
+      readonly why: string
+    }
+  /** Strikes a LUN out of the journal that cannot be there any more. */
+  | { readonly kind: 'forget'; readonly target: string; readonly lun: number; readonly why: string }
+  /** Ends sessions on which no LUN lives, and with the last one deletes our node records. */
+  | { readonly kind: 'leave'; readonly target: string; readonly why: string }
+  /** Removes the lock of a process that is dead. */
+  | { readonly kind: 'unlock'; readonly path: string; readonly why: string }
+
+/** What has to be done so that nothing is left of processes and guests that are gone. */
+export async function planActions(context: Context): Promise<readonly ReconcileAction[]> {
+  const luns = await context.journal.luns()
+  const releases = await Promise.all(luns.map(async lun => await planLun(context, lun)))
+  return [
+    ...releases.flat(),
+    ...(await planDrafts(context)),
+    ...(await planTargets(context, luns)),
+    ...(await planLocks(context)),
+  ]
+}
+
+/** Lets go of LUNs for holds whose time is over, whoever else is gone. */
+export async function planExpired(context: Context): Promise<readonly ReconcileAction[]> {
+  const nowMs = await uptimeMs(context.host.files)
+  const luns = (await context.journal.luns()).filter(({ isStale }) => !isStale)
+  const releases = await Promise.all(
+    luns.map(async lun => {
+      const expired = Object.entries(lun.entry.owners).filter(([, owner]) => isExpired(owner, nowMs))
+      const entry = { ...lun.entry, owners: Object.fromEntries(expired) }
+      return expired.length === 0 ? [] : await planLun(context, { ...lun, entry })
+    })
+  )
+  return releases.flat()
+}
+
+async function planLun(
+  context: Context,
+  { target, lun, entry, isStale }: JournalledLun
+): Promise<readonly ReconcileAction[]> {
+  if (isStale) return [{ kind: 'forget', target, lun, why: 'the host was booted since it was attached' }]
+  const owners = Object.entries(entry.owners)
+  if (owners.length === 0) return [{ kind: 'release', target, lun, owner: 'nobody', why: 'its entry names no owner' }]
+  const found = await Promise.all(
+    owners.map(async ([owner, state]): Promise<readonly ReconcileAction[]> => {
+      const isBusy = await isAtWork(context.host, { target, lun })
+      const why = await whyGone(context, owner, state, isBusy)
+      return why === undefined ? [] : [{ kind: 'release', target, lun, owner, why }]
+    })
+  )
+  return found.flat()
+}
+
+/**
+ * Why an owner does not hold its LUN any more; undefined for one who does, or is about to: whoever is at it has the LUN's
+ * lock, and a process may give up and live on.
+ */
+async function whyGone(
+  { xenstore, host }: Context,
+  owner: string,
+  { state, process, expiry }: Owner,
+  isBusy: boolean
+): Promise<string | undefined> {
+  if (state !== 'attached') {
+    const id = parseProcessId(process)
+    const isLiving = id !== undefined && (await isAlive(host.files, id))
+    return isLiving && isBusy ? undefined : `process ${id?.pid ?? '?'} ${isLiving ? 'gave up' : 'died'} while ${state}`
+  }
+  if (expiry !== undefined) {
+    return expiry.untilMs <= (await uptimeMs(host.files)) ? `its time to ${expiry.kind} is over` : undefined
+  }
+  if (domainOf(owner) === undefined) return undefined
+  return (await xenstore.exists(owner)) ? undefined : `xenstore has no ${owner}`
+}
+
+// Written by one who was killed before it was put in its place, so nothing of it has happened.
+async function planDrafts({ journal }: Context): Promise<readonly ReconcileAction[]> {
+  return (await journal.drafts()).map(place => ({
+    kind: 'forget',
+    ...place,
+    why: 'only a draft of its entry is there',
+  }))
+}
+
+async function planTargets(context: Context, luns: readonly JournalledLun[]): Promise<readonly ReconcileAction[]> {
+  const { journal } = context
+  const idle = await Promise.all(
+    (await journal.targets()).map(async (target): Promise<readonly ReconcileAction[]> => {
+      const isHeld = luns.some(lun => lun.target === target && !lun.isStale)
+      const sessions = await idleSessions(context, target)
+      if (isHeld && sessions.length === 0) return []
+      const why = sessions.length > 0 ? `no LUN lives on ${sessions.join(', ')}` : 'no LUN of it is attached'
+      return [{ kind: 'leave', target, why }]
+    })
+  )
+  return idle.flat()
+}
+
+async function idleSessions({ iscsiadm, scsi, journal }: Context, target: Iqn): Promise<readonly string[]> {
+  const { logins } = await journal.target(target)
+  const sessions = (await iscsiadm.sessions({ target })).filter(session => logins.includes(sessionKey(session)))
+  const devices = await Promise.all(sessions.map(async session => await scsi.devices(session)))
+  return sessions.filter((_, n) => devices[n]?.length === 0).map(sessionKey)
+}
+
+async function planLocks({ host }: Context): Promise<readonly ReconcileAction[]> {
+  const { files } = host
+  const paths = [
+    ...(await files.list(DB_LOCK_FOLDER))
+      .filter(name => name === DB_LOCK || name.startsWith(HOLDER))
+      .map(name => `${DB_LOCK_FOLDER}/${name}`),
+    ...(await files.list(LUN_LOCKS)).map(name => `${LUN_LOCKS}/${name}`),
+  ]
+  const abandoned = await Promise.all(paths.map(async path => await isAbandoned(files, path)))
+  return paths.filter((_, n) => abandoned[n]).map(path => ({ kind: 'unlock', path, why: 'its process is dead' }))
+}
+
+/** Whether a release is still wanted. The caller has the LUN's lock, so nobody else is at it. */
+export async function isStillGone(context: Context, place: LunPlace, owner: string): Promise<boolean> {
+  const entry = await context.journal.lun(place)
+  if (entry === undefined) return false
+  const state = entry.owners[owner]
+  return state === undefined
+    ? Object.keys(entry.owners).length === 0
+    : (await whyGone(context, owner, state, false)) !== undefined
+}

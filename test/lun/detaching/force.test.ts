@@ -1,0 +1,176 @@
+import { expect, test } from 'vitest'
+import { type Attachment, attachLun, createMultipath, detachLun, type LunEvent } from 'xen-lun'
+import type { SimulatedDom0 } from 'xen-lun/testing'
+import { address, attach, createDom0, cutAll, disk, guest, mapOf, rejection, target } from '../helpers.ts'
+
+const data = new TextEncoder().encode('hello')
+const PID = 4711
+
+interface Stuck {
+  readonly dom0: SimulatedDom0
+  readonly lun: Attachment
+  /** Another LUN of the target, in the same trouble. */
+  readonly other: Attachment
+}
+
+/** Two LUNs whose maps queue, and no path of them works. */
+async function createStuck(): Promise<Stuck> {
+  const dom0 = createDom0({ multipath: { noPathRetry: 'queue' } })
+  const [lun, other] = [await attach(dom0, 0), await attach(dom0, 1)]
+  await cutAll(dom0)
+  return { dom0, lun, other }
+}
+
+/** A process that waits for its write; its outcome is undefined as long as it does. */
+function startWriter(dom0: SimulatedDom0, device: string, pid = PID): { outcome: string | undefined } {
+  const open = dom0.openDevice(device, pid, 'dd')
+  const write: { outcome: string | undefined } = { outcome: undefined }
+  const end = (outcome: string): void => {
+    write.outcome = outcome
+    open.close()
+  }
+  dom0.writeDevice(device, 0, data).then(
+    () => end('written'),
+    (error: unknown) => end(String(error))
+  )
+  return write
+}
+
+const isQueueing = async (dom0: SimulatedDom0, { map }: Attachment): Promise<boolean | undefined> =>
+  (await mapOf(dom0, map?.name ?? ''))?.queuesIfNoPath
+
+test('a plain detach leaves a writer that waits, and names it', async () => {
+  const { dom0, lun } = await createStuck()
+  const write = startWriter(dom0, lun.device)
+  const before = dom0.state()
+  expect(await rejection(detachLun(address, dom0))).toMatchObject({
+    code: 'LUN_IN_USE',
+    message: expect.stringContaining('unless the detach is told to force'),
+    details: { users: [{ kind: 'process', name: `${PID} dd`, device: 'dm-0' }] },
+  })
+  expect(dom0.state()).toEqual(before)
+  expect([write.outcome, await isQueueing(dom0, lun)]).toEqual([undefined, true])
+})
+
+test('force fails the write, says that it is lost, and detaches; the other LUN goes on waiting', async () => {
+  const { dom0, lun, other } = await createStuck()
+  const write = startWriter(dom0, lun.device)
+  const otherWrite = startWriter(dom0, other.device, 4712)
+  const events: LunEvent[] = []
+  const { host, started } = dom0
+  const detachment = await detachLun(address, { host, force: true, onEvent: event => events.push(event) })
+  expect(detachment).toMatchObject({ outcome: 'detached', writes: 'lost', wwid: lun.wwid })
+  expect(write.outcome).toContain('EIO')
+  expect(events).toContainEqual(
+    expect.objectContaining({ type: 'warning', message: expect.stringContaining(`no path to ${lun.map?.name} works`) })
+  )
+  expect([otherWrite.outcome, await isQueueing(dom0, other)]).toEqual([undefined, true])
+  expect(dom0.state().maps.map(({ name }) => name)).toEqual([other.map?.name])
+  expect(started.filter(line => /^(?:dmsetup|sg_|multipath -F)/.test(line))).toEqual([])
+
+  expect(await detachLun({ target, lun: 1 }, { host, force: true })).toMatchObject({ writes: 'lost' })
+  expect(otherWrite.outcome).toContain('EIO')
+  await host.clock.sleep(60_000)
+  expect(dom0.leftovers()).toEqual([])
+})
+
+test('force without anybody who writes has nothing to lose', async () => {
+  const { dom0 } = await createStuck()
+  expect(await detachLun(address, { ...dom0, force: true })).toMatchObject({ outcome: 'detached', writes: 'written' })
+})
+
+test.each([
+  ['a mount', (dom0: SimulatedDom0, device: string) => dom0.mount(device, '/mnt')],
+  ['LVM', (dom0: SimulatedDom0, on: string) => dom0.stackDevice({ on, name: 'vg-lv', uuid: 'LVM-abc' })],
+  [
+    'a guest',
+    (dom0: SimulatedDom0, device: string) => {
+      dom0.xen.addDomain(guest)
+      dom0.xen.addBackend({ ...disk, device }).connect()
+    },
+  ],
+])('force refuses for %s, and the writes go on waiting', async (_, use) => {
+  const { dom0, lun } = await createStuck()
+  const write = startWriter(dom0, lun.device)
+  use(dom0, lun.device)
+  const before = dom0.state()
+  expect(await rejection(detachLun(address, { ...dom0, force: true }))).toMatchObject({ code: 'LUN_IN_USE' })
+  expect(dom0.state()).toEqual(before)
+  expect(before.maps[0]?.disks).toHaveLength(2)
+  expect([write.outcome, await isQueueing(dom0, lun)]).toEqual([undefined, true])
+})
+
+test('force refuses for a process that has the device open and waits for nothing, and lets I/O wait again', async () => {
+  const { dom0, lun } = await createStuck()
+  dom0.openDevice(lun.device, PID, 'idle')
+  const before = dom0.state()
+  expect(await rejection(detachLun(address, { ...dom0, force: true, busyMs: 1000 }))).toMatchObject({
+    code: 'LUN_IN_USE',
+    details: { users: [{ kind: 'process', name: `${PID} idle` }] },
+  })
+  expect(dom0.state()).toEqual(before)
+  expect(await isQueueing(dom0, lun)).toBe(true)
+  const write = startWriter(dom0, lun.device)
+  await dom0.host.clock.sleep(60_000)
+  expect(write.outcome).toBeUndefined()
+})
+
+test('force that is aborted lets I/O wait again', async () => {
+  const { dom0, lun } = await createStuck()
+  dom0.openDevice(lun.device, PID, 'idle')
+  const stop = new AbortController()
+  const reason = new Error('enough')
+  const onEvent = (event: LunEvent): void => {
+    if (event.type === 'warning') stop.abort(reason)
+  }
+  expect(await rejection(detachLun(address, { ...dom0, force: true, signal: stop.signal, onEvent }))).toBe(reason)
+  expect(await isQueueing(dom0, lun)).toBe(true)
+})
+
+test('while a path works force is like none: a writer stays', async () => {
+  const dom0 = createDom0({ multipath: { noPathRetry: 'queue' } })
+  const lun = await attach(dom0)
+  await dom0.san.cutPortal(dom0.san.portals[0])
+  await dom0.host.clock.sleep(60_000)
+  const writer = dom0.openDevice(lun.device, PID, 'dd')
+  expect(await rejection(detachLun(address, { ...dom0, force: true }))).toMatchObject({
+    code: 'LUN_IN_USE',
+    message: expect.not.stringContaining('force'),
+    details: { users: [{ kind: 'process', name: `${PID} dd` }] },
+  })
+  expect(await isQueueing(dom0, lun)).toBe(true)
+  writer.close()
+  const udev = dom0.openDevice(lun.device, 300, '(udev-worker)')
+  const closed = dom0.host.clock.sleep(1000).then(() => udev.close())
+  expect(await detachLun(address, { ...dom0, force: true })).toMatchObject({ outcome: 'detached', writes: 'written' })
+  await closed
+})
+
+test('a map that does not queue needs no force', async () => {
+  const dom0 = createDom0({ multipath: { noPathRetry: 'fail' } })
+  const lun = await attach(dom0)
+  await cutAll(dom0)
+  const write = startWriter(dom0, lun.device)
+  await dom0.host.clock.sleep(100)
+  expect(write.outcome).toContain('EIO')
+  expect((await createMultipath(dom0.host).maps()).length).toBe(1)
+  expect(await detachLun(address, dom0)).toMatchObject({ outcome: 'detached' })
+})
+
+test('force without a map has nothing to fail', async () => {
+  const dom0 = createDom0({ multipath: { findMultipaths: 'strict' } })
+  const lun = await attachLun({ target, portals: [dom0.san.portals[0]], multipath: 'never' }, dom0)
+  expect(await detachLun({ target: lun.target }, { ...dom0, force: true })).toMatchObject({ writes: 'written' })
+  expect(dom0.leftovers()).toEqual([])
+})
+
+test('an attach fails the read of its own that hangs, and keeps the map from nobody', async () => {
+  const dom0 = createDom0({ multipath: { noPathRetry: 'queue' } })
+  const onEvent = (event: LunEvent): void => {
+    if (event.type === 'start' && event.step === 'device') void dom0.san.killTarget(target)
+  }
+  const attaching = attachLun({ target, portals: dom0.san.portals }, { ...dom0, onEvent })
+  expect(await rejection(attaching)).toMatchObject({ code: 'DEVICE_UNREADABLE' })
+  await dom0.host.clock.sleep(60_000)
+  expect(dom0.leftovers()).toEqual([])
+})
