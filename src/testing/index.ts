@@ -6,6 +6,7 @@
 export type { XenbusState } from '../core/xenbus-state.ts'
 export { formatCassette, parseCassette, type Recording } from './cassette.ts'
 export type {
+  ClaimedDevice,
   DeviceUsers,
   MountedDevice,
   OpenDevice,

@@ -16,6 +16,24 @@ export interface BlockLayerParts {
 
 const SECTOR_BYTES = 512
 
+/** A block device that nobody uses yet. */
+export function createBlock({ scsi, dm, part, ...parts }: BlockSpec): BlockDevice {
+  return {
+    ...parts,
+    holders: new Set(),
+    slaves: new Set(),
+    openCount: 0,
+    claims: [],
+    partitions: new Set(),
+    scsi,
+    dm,
+    part,
+  }
+}
+
+type BlockSpec = Pick<BlockDevice, 'name' | 'major' | 'minor' | 'sizeBytes'> &
+  Partial<Pick<BlockDevice, 'scsi' | 'dm' | 'part'>>
+
 /** Shows a block device in sysfs. `folder` is where it really is. */
 export function publishBlock(tree: Tree, device: BlockDevice, folder: string): void {
   const show = (name: string, read: () => string | number): void =>

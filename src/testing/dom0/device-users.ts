@@ -1,3 +1,4 @@
+import { claim, FILE_SYSTEM, openBlock } from './claims.ts'
 import type { BlockDevice } from './devices.ts'
 import { findDevice } from './kernel.ts'
 import type { Machine } from './machine.ts'
@@ -6,6 +7,11 @@ import type { TreeDevice } from './tree.ts'
 /** A device that is open. */
 export interface OpenDevice {
   close(): void
+}
+
+/** A device that somebody within the kernel has alone. */
+export interface ClaimedDevice {
+  release(): void
 }
 
 /** A mounted device. */
@@ -40,11 +46,17 @@ export interface StackedDevice {
 
 /** Whoever keeps a device of the simulated host from going away. */
 export interface DeviceUsers {
-  /** Opens a device node, so that it is in use; by the process `pid`, which shows as `command` unless it is there already. */
+  /** Opens a device node, so that it is in use, though not claimed; by the process `pid`, which shows as `command` unless it is there already. */
   openDevice(path: string, pid?: number, command?: string): OpenDevice
   /** Shows in every process's `mountinfo`. */
   mount(path: string, mountPoint: string): MountedDevice
   swapOn(path: string): SwapDevice
+  /**
+   * Has the device alone, as users within the kernel do that no table names: LIO, ZFS, an md of another namespace.
+   *
+   * @throws EBUSY while a mount, swap or a device-mapper device has it or a partition of it
+   */
+  claimDevice(path: string): ClaimedDevice
   /** Makes a device-mapper device, such as LVM's, dm-crypt's or a partition's, on another one. */
   stackDevice(spec: StackedDeviceSpec): StackedDevice
   /** Reads from a device node as a guest would. */
@@ -66,23 +78,9 @@ export function createDeviceUsers({ tree, kernel, proc }: Machine): DeviceUsers 
     if (device === undefined) throw new Error(`${path} is the node of a device that is gone`)
     return device
   }
-  const open = (path: string): { readonly device: BlockDevice; readonly close: () => void } => {
-    const device = deviceAt(path)
-    device.openCount++
-    return { device, close: once(() => device.openCount--) }
-  }
-  const claim = (path: string): { readonly device: BlockDevice; readonly close: () => void } => {
-    const { device, close } = open(path)
-    device.claims++
-    const release = once(() => {
-      device.claims--
-      close()
-    })
-    return { device, close: release }
-  }
   return {
     openDevice: (path, pid = OTHER_PID, command = 'holder') => {
-      const { close } = open(path)
+      const close = openBlock(deviceAt(path))
       proc.addProcess(pid, [command])
       const closeFile = proc.openFile(pid, path)
       return {
@@ -93,7 +91,8 @@ export function createDeviceUsers({ tree, kernel, proc }: Machine): DeviceUsers 
       }
     },
     mount: (path, mountPoint) => {
-      const { device, close } = claim(path)
+      const device = deviceAt(path)
+      const close = claim(device, FILE_SYSTEM)
       const mount = { device, source: path, mountPoint }
       proc.mounts.add(mount)
       return {
@@ -104,7 +103,8 @@ export function createDeviceUsers({ tree, kernel, proc }: Machine): DeviceUsers 
       }
     },
     swapOn: path => {
-      const { device, close } = claim(path)
+      const device = deviceAt(path)
+      const close = claim(device, {})
       proc.swaps.add(device)
       return {
         swapOff: () => {
@@ -113,6 +113,7 @@ export function createDeviceUsers({ tree, kernel, proc }: Machine): DeviceUsers 
         },
       }
     },
+    claimDevice: path => ({ release: claim(deviceAt(path), {}) }),
     stackDevice: ({ on, name, uuid }) => {
       const path = `/dev/mapper/${name}`
       if (tree.find(path) !== undefined) throw new Error(`there is a device ${path} already`)
@@ -129,13 +130,5 @@ export function createDeviceUsers({ tree, kernel, proc }: Machine): DeviceUsers 
     },
     readDevice: async (path, offset, length) => await nodeAt(path).read(offset, length),
     writeDevice: async (path, offset, data) => await nodeAt(path).write(offset, data),
-  }
-}
-
-function once(act: () => void): () => void {
-  let isDone = false
-  return () => {
-    if (!isDone) act()
-    isDone = true
   }
 }

@@ -1,3 +1,4 @@
+import { isClaimed, openBlock } from './claims.ts'
 import type { BlockDevice, ScsiDevice } from './devices.ts'
 import { readVolume, type StorageArray, type Volume, writeVolume } from './san.ts'
 import type { Scheduler } from './scheduler.ts'
@@ -50,11 +51,11 @@ export function isUsable(array: StorageArray, disk: BlockDevice): boolean {
 /** The node of a disk or of a map: I/O takes any path that works, and has the device open until it ends. */
 export function deviceNode(parts: IoParts, path: string, device: BlockDevice): TreeDevice {
   const onVolume = async <T>(act: (volume: Volume) => T): Promise<T> => {
-    device.openCount++
+    const close = openBlock(device)
     try {
       return act(await findVolume(parts, path, device))
     } finally {
-      device.openCount--
+      close()
     }
   }
   return {
@@ -64,7 +65,7 @@ export function deviceNode(parts: IoParts, path: string, device: BlockDevice): T
     read: async (offset, length) => await onVolume(volume => readVolume(volume, offset, length)),
     write: async (offset, data) => await onVolume(volume => writeVolume(volume, offset, data)),
     sync: async () => await onVolume(() => {}),
-    isClaimed: () => device.claims > 0 || device.holders.size > 0,
+    isClaimed: () => isClaimed(device),
   }
 }
 

@@ -1,4 +1,4 @@
-import { type BlockLayerParts, hideBlock, publishBlock, unstack } from './block.ts'
+import { type BlockLayerParts, createBlock, hideBlock, publishBlock, unstack } from './block.ts'
 import type { BlockDevice, ScsiDevice, Session } from './devices.ts'
 import { deviceNode, volumeBehind } from './io.ts'
 import type { StorageArray } from './san.ts'
@@ -81,18 +81,13 @@ export function createScsiLayer(parts: BlockLayerParts): ScsiLayer {
 }
 
 function createDisk(scsi: ScsiDevice, index: number): BlockDevice {
-  return {
+  return createBlock({
     name: diskName(index),
     major: SD_MAJOR,
     minor: index * MINORS_PER_DISK,
     sizeBytes: scsi.sizeBytes,
-    holders: new Set(),
-    slaves: new Set(),
-    openCount: 0,
-    claims: 0,
     scsi,
-    dm: undefined,
-  }
+  })
 }
 
 // The kernel keeps what a device said of itself until it is told to ask again.

@@ -1,4 +1,5 @@
 import { XENBUS_STATES, type XenbusState } from '../../core/xenbus-state.ts'
+import { openBlock } from './claims.ts'
 import { findDevice, type Kernel } from './kernel.ts'
 import type { Proc } from './proc.ts'
 import { attribute, fileError, link, type Tree } from './tree.ts'
@@ -179,10 +180,7 @@ function openByBlkback(
     )
   show('physical_device', `${device.major.toString(16)}:${device.minor.toString(16)}`)
   show('mode', mode)
-  device.openCount++
-  return () => {
-    device.openCount--
-  }
+  return openBlock(device)
 }
 
 /** drivers/xen/xenbus: there from the moment the toolstack has written the backend. Returns what takes it away. */
@@ -213,9 +211,9 @@ function openByQemu({ tree, kernel, proc }: XenParts, { domid, device: path = ''
   const pid = FIRST_QEMU_PID + domid
   proc.addProcess(pid, ['/usr/bin/qemu-system-i386', '-xen-domid', String(domid)])
   const closeFile = proc.openFile(pid, path)
-  if (device !== undefined) device.openCount++
+  const close = device === undefined ? () => {} : openBlock(device)
   return () => {
-    if (device !== undefined) device.openCount--
+    close()
     closeFile()
     if (tree.list(`/proc/${pid}/fd`).length === 0) proc.removeProcess(pid)
   }
