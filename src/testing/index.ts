@@ -9,6 +9,7 @@ export type {
   ClaimedDevice,
   DeviceUsers,
   MountedDevice,
+  MountOptions,
   OpenDevice,
   StackedDevice,
   StackedDeviceSpec,

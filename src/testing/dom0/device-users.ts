@@ -1,4 +1,4 @@
-import { claim, FILE_SYSTEM, openBlock } from './claims.ts'
+import { claim, FILE_SYSTEM, once, openBlock } from './claims.ts'
 import type { BlockDevice } from './devices.ts'
 import { findDevice } from './kernel.ts'
 import type { Machine } from './machine.ts'
@@ -12,6 +12,16 @@ export interface OpenDevice {
 /** A device that somebody within the kernel has alone. */
 export interface ClaimedDevice {
   release(): void
+}
+
+/** What is mounted, and who sees it. */
+export interface MountOptions {
+  /** Default `ext4`. `btrfs` has an anonymous number in `mountinfo` and names the device only as its source. */
+  readonly fsType?: 'ext4' | 'btrfs'
+  /** In another mount namespace, where no process of ours sees it. */
+  readonly isElsewhere?: boolean
+  /** A process that lives there, and sees it. */
+  readonly pid?: number
 }
 
 /** A mounted device. */
@@ -48,8 +58,12 @@ export interface StackedDevice {
 export interface DeviceUsers {
   /** Opens a device node, so that it is in use, though not claimed; by the process `pid`, which shows as `command` unless it is there already. */
   openDevice(path: string, pid?: number, command?: string): OpenDevice
-  /** Shows in every process's `mountinfo`. */
-  mount(path: string, mountPoint: string): MountedDevice
+  /**
+   * Shows in every process's `mountinfo`, unless it is elsewhere.
+   *
+   * @throws EBUSY while something else than a file system has the device or a partition of it
+   */
+  mount(path: string, mountPoint: string, options?: MountOptions): MountedDevice
   swapOn(path: string): SwapDevice
   /**
    * Has the device alone, as users within the kernel do that no table names: LIO, ZFS, an md of another namespace.
@@ -90,16 +104,18 @@ export function createDeviceUsers({ tree, kernel, proc }: Machine): DeviceUsers 
         },
       }
     },
-    mount: (path, mountPoint) => {
+    mount: (path, mountPoint, { fsType = 'ext4', isElsewhere = false, pid } = {}) => {
       const device = deviceAt(path)
       const close = claim(device, FILE_SYSTEM)
-      const mount = { device, source: path, mountPoint }
-      proc.mounts.add(mount)
+      if (pid !== undefined) proc.addProcess(pid, ['holder'])
+      const seen = isElsewhere ? (pid === undefined ? undefined : proc.unshare(pid)) : proc.mounts
+      const number = fsType === 'btrfs' ? proc.anonymousNumber() : `${device.major}:${device.minor}`
+      const hide = seen?.add({ number, fsType, source: path, mountPoint })
       return {
-        unmount: () => {
+        unmount: once(() => {
           close()
-          proc.mounts.delete(mount)
-        },
+          hide?.()
+        }),
       }
     },
     swapOn: path => {

@@ -1,20 +1,21 @@
 import type { BlockDevice } from './devices.ts'
+import { createMountNamespace, type MountNamespace } from './mounts.ts'
 import { attribute, link, type Tree, textFile } from './tree.ts'
-
-/** A file system on a device. */
-export interface Mount {
-  readonly device: BlockDevice
-  readonly source: string
-  readonly mountPoint: string
-}
 
 /** /proc: processes and their open files, mounts, swap. */
 export interface Proc {
-  readonly mounts: Set<Mount>
+  /** What all processes see but those of other namespaces. */
+  readonly mounts: MountNamespace
   readonly swaps: Set<BlockDevice>
   /** Shows a process unless it is there already; started now. */
   addProcess(pid: number, command: readonly string[]): void
   removeProcess(pid: number): void
+  /** What a process sees. */
+  mountsOf(pid: number): MountNamespace
+  /** Gives a process a mount namespace of its own, unless it has one. */
+  unshare(pid: number): MountNamespace
+  /** A number for a file system without a device of its own: `0:40`. */
+  anonymousNumber(): string
   /** Shows an open file; returns what closes it. */
   openFile(pid: number, path: string): () => void
 }
@@ -28,9 +29,16 @@ interface Boot {
 const TICK_MS = 10
 const COMM_LENGTH = 15 // TASK_COMM_LEN without its NUL
 const KIB = 1024
+const FIRST_MOUNT_ID = 21
+const FIRST_ANONYMOUS = 40
 
 export function createProc(tree: Tree, { number, uptimeMs }: Boot): Proc {
-  const mounts = new Set<Mount>()
+  let lastMountId = FIRST_MOUNT_ID
+  let lastAnonymous = FIRST_ANONYMOUS
+  const createMounts = (): MountNamespace => createMountNamespace(() => lastMountId++)
+  const mounts = createMounts()
+  const elsewhere = new Map<number, MountNamespace>()
+  const mountsOf = (pid: number): MountNamespace => elsewhere.get(pid) ?? mounts
   const swaps = new Set<BlockDevice>()
   const bootId = `5c1f8d2e-0b7a-4c39-9e64-${String(number).padStart(12, '0')}`
   let nextDescriptor = 3
@@ -48,11 +56,19 @@ export function createProc(tree: Tree, { number, uptimeMs }: Boot): Proc {
       tree.put(`/proc/${pid}/stat`, textFile(`${pid} (${comm}) S 1${' 0'.repeat(17)} ${start} 0\n`))
       tree.put(`/proc/${pid}/comm`, textFile(`${comm}\n`))
       tree.put(`/proc/${pid}/cmdline`, textFile(command.map(word => `${word}\0`).join('')))
-      show(`${pid}/mountinfo`, () => [...mounts].map(mountLine).join(''))
+      show(`${pid}/mountinfo`, () => mountsOf(pid).text())
     },
     removeProcess: pid => {
       tree.remove(`/proc/${pid}`)
+      elsewhere.delete(pid)
     },
+    mountsOf,
+    unshare: pid => {
+      const own = elsewhere.get(pid) ?? createMounts()
+      elsewhere.set(pid, own)
+      return own
+    },
+    anonymousNumber: () => `0:${lastAnonymous++}`,
     openFile: (pid, path) => {
       const file = `/proc/${pid}/fd/${nextDescriptor++}`
       const node = link(path)
@@ -63,14 +79,6 @@ export function createProc(tree: Tree, { number, uptimeMs }: Boot): Proc {
       }
     },
   }
-}
-
-const FIRST_MOUNT_ID = 100
-
-function mountLine({ device: { major, minor }, source, mountPoint }: Mount, index: number): string {
-  // Blanks are escaped in octal, proc_pid_mountinfo(5).
-  const place = mountPoint.replaceAll(' ', '\\040')
-  return `${FIRST_MOUNT_ID + index} 1 ${major}:${minor} / ${place} rw,relatime shared:1 - ext4 ${source} rw\n`
 }
 
 function swapLine({ name, sizeBytes }: BlockDevice): string {
