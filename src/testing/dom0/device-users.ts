@@ -2,6 +2,7 @@ import { claim, FILE_SYSTEM, once, openBlock } from './claims.ts'
 import type { BlockDevice } from './devices.ts'
 import { findDevice } from './kernel.ts'
 import type { Machine } from './machine.ts'
+import type { PartitionSpec } from './partitions.ts'
 import type { TreeDevice } from './tree.ts'
 
 /** A device that is open. */
@@ -54,6 +55,16 @@ export interface StackedDevice {
   remove(): void
 }
 
+/** A partition of a plain disk, as the kernel has read it from the disk's table. */
+export interface KernelPartition {
+  /** `sda1` */
+  readonly name: string
+  /** `/dev/sda1` */
+  readonly path: string
+  /** @throws while it is in use */
+  remove(): void
+}
+
 /** Whoever keeps a device of the simulated host from going away. */
 export interface DeviceUsers {
   /** Opens a device node, so that it is in use, though not claimed; by the process `pid`, which shows as `command` unless it is there already. */
@@ -73,6 +84,8 @@ export interface DeviceUsers {
   claimDevice(path: string): ClaimedDevice
   /** Makes a device-mapper device, such as LVM's, dm-crypt's or a partition's, on another one. */
   stackDevice(spec: StackedDeviceSpec): StackedDevice
+  /** Shows a partition on a plain disk. What has it for itself has its part of the disk. */
+  partition(path: string, spec?: PartitionSpec): KernelPartition
   /** Reads from a device node as a guest would. */
   readDevice(path: string, offset: number, length: number): Promise<Uint8Array>
   /** Has the device open until it ends: for ever, on a map that queues and has no path. */
@@ -130,6 +143,17 @@ export function createDeviceUsers({ tree, kernel, proc }: Machine): DeviceUsers 
       }
     },
     claimDevice: path => ({ release: claim(deviceAt(path), {}) }),
+    partition: (path, spec = {}) => {
+      const partition = kernel.addPartition(deviceAt(path), spec)
+      return {
+        name: partition.name,
+        path: `/dev/${partition.name}`,
+        remove: () => {
+          if (partition.openCount > 0 || partition.holders.size > 0) throw new Error(`${partition.name} is in use`)
+          kernel.removePartition(partition)
+        },
+      }
+    },
     stackDevice: ({ on, name, uuid }) => {
       const path = `/dev/mapper/${name}`
       if (tree.find(path) !== undefined) throw new Error(`there is a device ${path} already`)

@@ -140,6 +140,7 @@ export function createSimulatedDom0(options: SimulationOptions = {}): SimulatedD
     openDevice: (...args) => machine.deviceUsers.openDevice(...args),
     mount: (...args) => machine.deviceUsers.mount(...args),
     claimDevice: (...args) => machine.deviceUsers.claimDevice(...args),
+    partition: (...args) => machine.deviceUsers.partition(...args),
     swapOn: (...args) => machine.deviceUsers.swapOn(...args),
     stackDevice: (...args) => machine.deviceUsers.stackDevice(...args),
     readDevice: async (...args) => await machine.deviceUsers.readDevice(...args),

@@ -62,8 +62,11 @@ export function deviceNode(parts: IoParts, path: string, device: BlockDevice): T
     kind: 'device',
     major: device.major,
     minor: device.minor,
-    read: async (offset, length) => await onVolume(volume => readVolume(volume, offset, length)),
-    write: async (offset, data) => await onVolume(volume => writeVolume(volume, offset, data)),
+    read: async (offset, length) => {
+      const room = device.part === undefined ? length : Math.max(0, Math.min(length, device.sizeBytes - offset))
+      return await onVolume(volume => readVolume(volume, startOf(device) + offset, room))
+    },
+    write: async (offset, data) => await onVolume(volume => writeVolume(volume, startOf(device) + offset, data)),
     sync: async () => await onVolume(() => {}),
     isClaimed: () => isClaimed(device),
   }
@@ -100,6 +103,13 @@ function isQueueing({ dm, slaves }: BlockDevice): boolean {
   return dm?.isQueueing === true || [...slaves].some(isQueueing)
 }
 
+/** Where on the volume a device begins. */
+function startOf({ part, slaves }: BlockDevice): number {
+  const [below] = slaves
+  return part?.startBytes ?? (below === undefined ? 0 : startOf(below))
+}
+
 function disksBelow(device: BlockDevice): readonly BlockDevice[] {
+  if (device.part !== undefined) return [device.part.disk]
   return device.dm === undefined ? [device] : [...device.slaves].flatMap(disksBelow)
 }

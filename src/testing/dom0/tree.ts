@@ -18,6 +18,7 @@ export interface TreeFile {
 
 export interface TreeLink {
   readonly kind: 'link'
+  /** From the root or, without a slash in front, from the folder it is in. */
   readonly target: string
 }
 
@@ -80,7 +81,7 @@ export function createTree(): Tree {
   let nextInode = 1
 
   const walk = (path: string, isLink: boolean): { readonly node: TreeNode; readonly path: string } | undefined => {
-    let parts = path.split('/').filter(part => part !== '')
+    let parts = namesOf(path)
     let place = ''
     let node: TreeNode = root
     let links = 0
@@ -91,7 +92,7 @@ export function createTree(): Tree {
       if (child === undefined) return undefined
       if (child.kind === 'link' && !(isLink && rest.length === 0)) {
         if (++links > MAX_LINKS) return undefined
-        parts = [...child.target.split('/').filter(part => part !== ''), ...rest]
+        parts = [...namesOf(targetOf(place, child)), ...rest]
         place = ''
         node = root
         continue
@@ -104,9 +105,11 @@ export function createTree(): Tree {
   }
   const makeDirectory = (path: string): TreeDirectory => {
     let node = root
-    for (const name of path.split('/').filter(part => part !== '')) {
+    let place = ''
+    for (const name of namesOf(path)) {
       let child = node.entries.get(name)
-      if (child?.kind === 'link') child = walk(child.target, false)?.node
+      if (child?.kind === 'link') child = walk(`${place}/${name}`, false)?.node
+      place = `${place}/${name}`
       if (child === undefined) {
         child = directory()
         node.entries.set(name, child)
@@ -150,6 +153,20 @@ export function createTree(): Tree {
       return inode
     },
   }
+}
+
+function namesOf(path: string): string[] {
+  return path.split('/').filter(part => part !== '')
+}
+
+/** Where a link in the folder `place` leads. */
+function targetOf(place: string, { target }: TreeLink): string {
+  const found: string[] = target.startsWith('/') ? [] : namesOf(place)
+  for (const name of namesOf(target)) {
+    if (name === '..') found.pop()
+    else if (name !== '.') found.push(name)
+  }
+  return `/${found.join('/')}`
 }
 
 function directory(): TreeDirectory {
