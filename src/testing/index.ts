@@ -12,6 +12,7 @@ export type {
   MountedDevice,
   MountOptions,
   OpenDevice,
+  OpenDeviceOptions,
   StackedDevice,
   StackedDeviceSpec,
   SwapDevice,

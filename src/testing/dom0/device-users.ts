@@ -3,11 +3,17 @@ import type { BlockDevice } from './devices.ts'
 import { findDevice } from './kernel.ts'
 import type { Machine } from './machine.ts'
 import type { PartitionSpec } from './partitions.ts'
-import type { TreeDevice } from './tree.ts'
+import { hung, type TreeDevice } from './tree.ts'
 
-/** A device that is open. */
+/** A device or a file that is open. */
 export interface OpenDevice {
   close(): void
+}
+
+/** How a process has a device open. */
+export interface OpenDeviceOptions {
+  /** A node that was made for it, by mknod in a container: the name its process knows, which is nothing to others. */
+  readonly as?: string
 }
 
 /** A device that somebody within the kernel has alone. */
@@ -68,7 +74,12 @@ export interface KernelPartition {
 /** Whoever keeps a device of the simulated host from going away. */
 export interface DeviceUsers {
   /** Opens a device node, so that it is in use, though not claimed; by the process `pid`, which shows as `command` unless it is there already. */
-  openDevice(path: string, pid?: number, command?: string): OpenDevice
+  openDevice(path: string, pid?: number, command?: string, options?: OpenDeviceOptions): OpenDevice
+  /**
+   * Opens a file on a file system that does not answer any more, as of a dead NFS server, mounted where the file is. What
+   * /proc says of it can be read; whatever follows the link never ends.
+   */
+  openHungFile(pid: number, path: string, fsType?: 'nfs4' | 'fuse'): OpenDevice
   /**
    * Shows in every process's `mountinfo`, unless it is elsewhere.
    *
@@ -93,6 +104,7 @@ export interface DeviceUsers {
 }
 
 const OTHER_PID = 999
+const HUNG_SOURCES = { nfs4: 'nas:/export', fuse: 'hung' }
 
 export function createDeviceUsers({ tree, kernel, proc }: Machine): DeviceUsers {
   const nodeAt = (path: string): TreeDevice => {
@@ -106,16 +118,26 @@ export function createDeviceUsers({ tree, kernel, proc }: Machine): DeviceUsers 
     return device
   }
   return {
-    openDevice: (path, pid = OTHER_PID, command = 'holder') => {
+    openDevice: (path, pid = OTHER_PID, command = 'holder', { as = path } = {}) => {
       const close = openBlock(deviceAt(path))
       proc.addProcess(pid, [command])
-      const closeFile = proc.openFile(pid, path)
+      const closeFile = proc.openFile({ pid, path: as, node: nodeAt(path) })
       return {
         close: () => {
           close()
           closeFile()
         },
       }
+    },
+    openHungFile: (pid, path, fsType = 'nfs4') => {
+      proc.addProcess(pid, ['holder'])
+      const mountPoint = path.slice(0, path.lastIndexOf('/'))
+      const isOurs = proc.mountsOf(pid) === proc.mounts
+      if (isOurs && tree.find(mountPoint) !== hung) tree.put(mountPoint, hung)
+      if (!proc.mountsOf(pid).has(mountPoint)) {
+        proc.mountsOf(pid).add({ number: proc.anonymousNumber(), fsType, source: HUNG_SOURCES[fsType], mountPoint })
+      }
+      return { close: proc.openFile({ pid, path, node: hung }) }
     },
     mount: (path, mountPoint, { fsType = 'ext4', isElsewhere = false, pid } = {}) => {
       const device = deviceAt(path)

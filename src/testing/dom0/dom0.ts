@@ -141,6 +141,7 @@ export function createSimulatedDom0(options: SimulationOptions = {}): SimulatedD
     mount: (...args) => machine.deviceUsers.mount(...args),
     claimDevice: (...args) => machine.deviceUsers.claimDevice(...args),
     partition: (...args) => machine.deviceUsers.partition(...args),
+    openHungFile: (...args) => machine.deviceUsers.openHungFile(...args),
     swapOn: (...args) => machine.deviceUsers.swapOn(...args),
     stackDevice: (...args) => machine.deviceUsers.stackDevice(...args),
     readDevice: async (...args) => await machine.deviceUsers.readDevice(...args),

@@ -13,6 +13,7 @@ export interface MountNamespace {
   add(mount: Mount): () => void
   /** `mountinfo` */
   text(): string
+  has(mountPoint: string): boolean
   /** The id of the mount a path lies on. */
   idOf(path: string): number
 }
@@ -45,7 +46,8 @@ export function createMountNamespace(nextId: () => number): MountNamespace {
     }
   }
   for (const [number, mountPoint, fsType, source] of BASE) add({ number, mountPoint, fsType, source })
-  return { add, idOf, text: () => [...lines.values()].join('') }
+  const has = (mountPoint: string): boolean => [...mounts.values()].some(each => each.mountPoint === mountPoint)
+  return { add, has, idOf, text: () => [...lines.values()].join('') }
 }
 
 function isBelow(path: string, mountPoint: string): boolean {

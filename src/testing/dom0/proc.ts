@@ -1,6 +1,6 @@
 import type { BlockDevice } from './devices.ts'
 import { createMountNamespace, type MountNamespace } from './mounts.ts'
-import { attribute, link, type Tree, textFile } from './tree.ts'
+import { attribute, type Tree, type TreeLink, type TreeNode, textFile } from './tree.ts'
 
 /** /proc: processes and their open files, mounts, swap. */
 export interface Proc {
@@ -17,7 +17,19 @@ export interface Proc {
   /** A number for a file system without a device of its own: `0:40`. */
   anonymousNumber(): string
   /** Shows an open file; returns what closes it. */
-  openFile(pid: number, path: string): () => void
+  openFile(file: ShownFile): () => void
+}
+
+/** An open file as a process sees it. */
+export interface ShownFile {
+  readonly pid: number
+  /** Default: one that nobody has. */
+  readonly descriptor?: number
+  /** What the link says, as long as the file has this name. */
+  readonly path: string
+  readonly node: TreeNode
+  /** Default: read and write. */
+  readonly flags?: number
 }
 
 /** Which boot of the host it is, and how long ago. */
@@ -29,6 +41,7 @@ interface Boot {
 const TICK_MS = 10
 const COMM_LENGTH = 15 // TASK_COMM_LEN without its NUL
 const KIB = 1024
+const READ_WRITE = 0o100002 // O_LARGEFILE | O_RDWR
 const FIRST_MOUNT_ID = 21
 const FIRST_ANONYMOUS = 40
 
@@ -69,13 +82,29 @@ export function createProc(tree: Tree, { number, uptimeMs }: Boot): Proc {
       return own
     },
     anonymousNumber: () => `0:${lastAnonymous++}`,
-    openFile: (pid, path) => {
-      const file = `/proc/${pid}/fd/${nextDescriptor++}`
-      const node = link(path)
-      tree.put(file, node)
+    openFile: ({ pid, descriptor = nextDescriptor++, path, node, flags = READ_WRITE }) => {
+      const file = `/proc/${pid}/fd/${descriptor}`
+      const shown: TreeLink = {
+        kind: 'link',
+        node,
+        get target() {
+          return node.kind === 'file' && tree.find(path) !== node ? `${path} (deleted)` : path
+        },
+      }
+      tree.put(file, shown)
+      const info = `/proc/${pid}/fdinfo/${descriptor}`
+      const inode = tree.inodeOf(node)
+      tree.put(
+        info,
+        attribute(
+          () => `pos:\t0\nflags:\t0${flags.toString(8)}\nmnt_id:\t${mountsOf(pid).idOf(path)}\nino:\t${inode}\n`
+        )
+      )
       return () => {
         // After a reboot another process may have a file of that number.
-        if (tree.find(file, { isLink: true }) === node) tree.remove(file)
+        if (tree.find(file, { isLink: true }) !== shown) return
+        tree.remove(file)
+        tree.remove(info)
       }
     },
   }

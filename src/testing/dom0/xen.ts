@@ -2,7 +2,7 @@ import { XENBUS_STATES, type XenbusState } from '../../core/xenbus-state.ts'
 import { openBlock } from './claims.ts'
 import { findDevice, type Kernel } from './kernel.ts'
 import type { Proc } from './proc.ts'
-import { attribute, fileError, link, type Tree } from './tree.ts'
+import { attribute, fileError, link, type Tree, type TreeDevice } from './tree.ts'
 import type { XenstoreModel } from './xenstore.ts'
 
 /** A guest. */
@@ -158,7 +158,7 @@ export function createXen(parts: XenParts): SimulatedXen {
   }
 }
 
-function nodeAt(tree: Tree, path: string): { readonly major: number; readonly minor: number } {
+function nodeAt(tree: Tree, path: string): TreeDevice {
   const node = tree.find(path)
   if (node?.kind !== 'device') throw fileError('ENOENT', path)
   return node
@@ -207,10 +207,11 @@ function publishBackend({ tree, xenstore }: XenParts, { domid, devid }: BackendS
 
 /** One QEMU serves all disks of a domain. */
 function openByQemu({ tree, kernel, proc }: XenParts, { domid, device: path = '' }: BackendSpec): () => void {
-  const device = findDevice(kernel, nodeAt(tree, path))
+  const node = nodeAt(tree, path)
+  const device = findDevice(kernel, node)
   const pid = FIRST_QEMU_PID + domid
   proc.addProcess(pid, ['/usr/bin/qemu-system-i386', '-xen-domid', String(domid)])
-  const closeFile = proc.openFile(pid, path)
+  const closeFile = proc.openFile({ pid, path, node })
   const close = device === undefined ? () => {} : openBlock(device)
   return () => {
     close()
