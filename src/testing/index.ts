@@ -6,9 +6,13 @@
 export type { XenbusState } from '../core/xenbus-state.ts'
 export { formatCassette, parseCassette, type Recording } from './cassette.ts'
 export type {
+  ClaimedDevice,
   DeviceUsers,
+  KernelPartition,
   MountedDevice,
+  MountOptions,
   OpenDevice,
+  OpenDeviceOptions,
   StackedDevice,
   StackedDeviceSpec,
   SwapDevice,
@@ -22,6 +26,7 @@ export {
 } from './dom0/dom0.ts'
 export type { LoginTiming } from './dom0/iscsid.ts'
 export type { MultipathSettings } from './dom0/multipathd-output.ts'
+export type { PartitionSpec } from './dom0/partitions.ts'
 export type { Credentials, TargetChap, TargetSpec, VolumeSpec } from './dom0/san.ts'
 export type { PresentedVolume, San } from './dom0/san-control.ts'
 export type { Policy, Turn } from './dom0/scheduler.ts'

@@ -16,6 +16,24 @@ export interface BlockLayerParts {
 
 const SECTOR_BYTES = 512
 
+/** A block device that nobody uses yet. */
+export function createBlock({ scsi, dm, part, ...parts }: BlockSpec): BlockDevice {
+  return {
+    ...parts,
+    holders: new Set(),
+    slaves: new Set(),
+    openCount: 0,
+    claims: [],
+    partitions: new Set(),
+    scsi,
+    dm,
+    part,
+  }
+}
+
+type BlockSpec = Pick<BlockDevice, 'name' | 'major' | 'minor' | 'sizeBytes'> &
+  Partial<Pick<BlockDevice, 'scsi' | 'dm' | 'part'>>
+
 /** Shows a block device in sysfs. `folder` is where it really is. */
 export function publishBlock(tree: Tree, device: BlockDevice, folder: string): void {
   const show = (name: string, read: () => string | number): void =>
@@ -23,36 +41,58 @@ export function publishBlock(tree: Tree, device: BlockDevice, folder: string): v
       `${folder}/${name}`,
       attribute(() => `${read()}\n`)
     )
-  tree.put(`/sys/block/${device.name}`, link(folder))
+  for (const place of placesOf(device)) tree.put(place, link(relative(place, folder)))
   show('dev', () => `${device.major}:${device.minor}`)
   show('size', () => device.sizeBytes / SECTOR_BYTES)
   show('ro', () => 0)
-  const { dm } = device
+  tree.makeDirectory(`${folder}/holders`)
+  const { dm, part } = device
+  if (part !== undefined) {
+    show('partition', () => part.number)
+    show('start', () => part.startBytes / SECTOR_BYTES)
+    return
+  }
   if (dm !== undefined) {
     show('dm/name', () => dm.name)
     show('dm/uuid', () => dm.uuid)
   }
-  tree.makeDirectory(`${folder}/holders`)
   tree.makeDirectory(`${folder}/slaves`)
 }
 
-export function hideBlock(tree: Tree, { name }: BlockDevice): void {
-  const folder = tree.resolve(`/sys/block/${name}`)
+export function hideBlock(tree: Tree, device: BlockDevice): void {
+  const folder = tree.resolve(sysfsOf(device))
   if (folder !== undefined) tree.remove(folder)
-  tree.remove(`/sys/block/${name}`)
+  for (const place of placesOf(device)) tree.remove(place)
+}
+
+/** A partition has no place among the disks. */
+function placesOf(device: BlockDevice): readonly string[] {
+  const { name, major, minor, part } = device
+  const places = [sysfsOf(device), `/sys/dev/block/${major}:${minor}`]
+  return part === undefined ? [...places, `/sys/block/${name}`] : places
+}
+
+export function sysfsOf({ name }: BlockDevice): string {
+  return `/sys/class/block/${name}`
+}
+
+/** The text of a link at `place`, as the kernel makes it. */
+function relative(place: string, target: string): string {
+  const up = '../'.repeat(place.split('/').length - '/sys/x'.split('/').length)
+  return `${up}${target.replace('/sys/', '')}`
 }
 
 /** Puts a map onto a disk. */
 export function stack(tree: Tree, map: BlockDevice, disk: BlockDevice): void {
   map.slaves.add(disk)
   disk.holders.add(map)
-  tree.put(`/sys/block/${map.name}/slaves/${disk.name}`, link(`/sys/block/${disk.name}`))
-  tree.put(`/sys/block/${disk.name}/holders/${map.name}`, link(`/sys/block/${map.name}`))
+  tree.put(`${sysfsOf(map)}/slaves/${disk.name}`, link(sysfsOf(disk)))
+  tree.put(`${sysfsOf(disk)}/holders/${map.name}`, link(sysfsOf(map)))
 }
 
 export function unstack(tree: Tree, map: BlockDevice, disk: BlockDevice): void {
   map.slaves.delete(disk)
   disk.holders.delete(map)
-  tree.remove(`/sys/block/${map.name}/slaves/${disk.name}`)
-  tree.remove(`/sys/block/${disk.name}/holders/${map.name}`)
+  tree.remove(`${sysfsOf(map)}/slaves/${disk.name}`)
+  tree.remove(`${sysfsOf(disk)}/holders/${map.name}`)
 }

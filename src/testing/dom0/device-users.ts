@@ -1,11 +1,34 @@
+import { claim, FILE_SYSTEM, once, openBlock } from './claims.ts'
 import type { BlockDevice } from './devices.ts'
 import { findDevice } from './kernel.ts'
 import type { Machine } from './machine.ts'
-import type { TreeDevice } from './tree.ts'
+import type { PartitionSpec } from './partitions.ts'
+import { hung, type TreeDevice } from './tree.ts'
 
-/** A device that is open. */
+/** A device or a file that is open. */
 export interface OpenDevice {
   close(): void
+}
+
+/** How a process has a device open. */
+export interface OpenDeviceOptions {
+  /** A node that was made for it, by mknod in a container: the name its process knows, which is nothing to others. */
+  readonly as?: string
+}
+
+/** A device that somebody within the kernel has alone. */
+export interface ClaimedDevice {
+  release(): void
+}
+
+/** What is mounted, and who sees it. */
+export interface MountOptions {
+  /** Default `ext4`. `btrfs` has an anonymous number in `mountinfo` and names the device only as its source. */
+  readonly fsType?: 'ext4' | 'btrfs'
+  /** In another mount namespace, where no process of ours sees it. */
+  readonly isElsewhere?: boolean
+  /** A process that lives there, and sees it. */
+  readonly pid?: number
 }
 
 /** A mounted device. */
@@ -38,15 +61,42 @@ export interface StackedDevice {
   remove(): void
 }
 
+/** A partition of a plain disk, as the kernel has read it from the disk's table. */
+export interface KernelPartition {
+  /** `sda1` */
+  readonly name: string
+  /** `/dev/sda1` */
+  readonly path: string
+  /** @throws while it is in use */
+  remove(): void
+}
+
 /** Whoever keeps a device of the simulated host from going away. */
 export interface DeviceUsers {
-  /** Opens a device node, so that it is in use; by the process `pid`, which shows as `command` unless it is there already. */
-  openDevice(path: string, pid?: number, command?: string): OpenDevice
-  /** Shows in every process's `mountinfo`. */
-  mount(path: string, mountPoint: string): MountedDevice
+  /** Opens a device node, so that it is in use, though not claimed; by the process `pid`, which shows as `command` unless it is there already. */
+  openDevice(path: string, pid?: number, command?: string, options?: OpenDeviceOptions): OpenDevice
+  /**
+   * Opens a file on a file system that does not answer any more, as of a dead NFS server, mounted where the file is. What
+   * /proc says of it can be read; whatever follows the link never ends.
+   */
+  openHungFile(pid: number, path: string, fsType?: 'nfs4' | 'fuse'): OpenDevice
+  /**
+   * Shows in every process's `mountinfo`, unless it is elsewhere.
+   *
+   * @throws EBUSY while something else than a file system has the device or a partition of it
+   */
+  mount(path: string, mountPoint: string, options?: MountOptions): MountedDevice
   swapOn(path: string): SwapDevice
+  /**
+   * Has the device alone, as users within the kernel do that no table names: LIO, ZFS, an md of another namespace.
+   *
+   * @throws EBUSY while a mount, swap or a device-mapper device has it or a partition of it
+   */
+  claimDevice(path: string): ClaimedDevice
   /** Makes a device-mapper device, such as LVM's, dm-crypt's or a partition's, on another one. */
   stackDevice(spec: StackedDeviceSpec): StackedDevice
+  /** Shows a partition on a plain disk. What has it for itself has its part of the disk. */
+  partition(path: string, spec?: PartitionSpec): KernelPartition
   /** Reads from a device node as a guest would. */
   readDevice(path: string, offset: number, length: number): Promise<Uint8Array>
   /** Has the device open until it ends: for ever, on a map that queues and has no path. */
@@ -54,6 +104,7 @@ export interface DeviceUsers {
 }
 
 const OTHER_PID = 999
+const HUNG_SOURCES = { nfs4: 'nas:/export', fuse: 'hung' }
 
 export function createDeviceUsers({ tree, kernel, proc }: Machine): DeviceUsers {
   const nodeAt = (path: string): TreeDevice => {
@@ -66,25 +117,11 @@ export function createDeviceUsers({ tree, kernel, proc }: Machine): DeviceUsers 
     if (device === undefined) throw new Error(`${path} is the node of a device that is gone`)
     return device
   }
-  const open = (path: string): { readonly device: BlockDevice; readonly close: () => void } => {
-    const device = deviceAt(path)
-    device.openCount++
-    return { device, close: once(() => device.openCount--) }
-  }
-  const claim = (path: string): { readonly device: BlockDevice; readonly close: () => void } => {
-    const { device, close } = open(path)
-    device.claims++
-    const release = once(() => {
-      device.claims--
-      close()
-    })
-    return { device, close: release }
-  }
   return {
-    openDevice: (path, pid = OTHER_PID, command = 'holder') => {
-      const { close } = open(path)
+    openDevice: (path, pid = OTHER_PID, command = 'holder', { as = path } = {}) => {
+      const close = openBlock(deviceAt(path))
       proc.addProcess(pid, [command])
-      const closeFile = proc.openFile(pid, path)
+      const closeFile = proc.openFile({ pid, path: as, node: nodeAt(path) })
       return {
         close: () => {
           close()
@@ -92,24 +129,50 @@ export function createDeviceUsers({ tree, kernel, proc }: Machine): DeviceUsers 
         },
       }
     },
-    mount: (path, mountPoint) => {
-      const { device, close } = claim(path)
-      const mount = { device, source: path, mountPoint }
-      proc.mounts.add(mount)
+    openHungFile: (pid, path, fsType = 'nfs4') => {
+      proc.addProcess(pid, ['holder'])
+      const mountPoint = path.slice(0, path.lastIndexOf('/'))
+      const isOurs = proc.mountsOf(pid) === proc.mounts
+      if (isOurs && tree.find(mountPoint) !== hung) tree.put(mountPoint, hung)
+      if (!proc.mountsOf(pid).has(mountPoint)) {
+        proc.mountsOf(pid).add({ number: proc.anonymousNumber(), fsType, source: HUNG_SOURCES[fsType], mountPoint })
+      }
+      return { close: proc.openFile({ pid, path, node: hung }) }
+    },
+    mount: (path, mountPoint, { fsType = 'ext4', isElsewhere = false, pid } = {}) => {
+      const device = deviceAt(path)
+      const close = claim(device, FILE_SYSTEM)
+      if (pid !== undefined) proc.addProcess(pid, ['holder'])
+      const seen = isElsewhere ? (pid === undefined ? undefined : proc.unshare(pid)) : proc.mounts
+      const number = fsType === 'btrfs' ? proc.anonymousNumber() : `${device.major}:${device.minor}`
+      const hide = seen?.add({ number, fsType, source: path, mountPoint })
       return {
-        unmount: () => {
+        unmount: once(() => {
           close()
-          proc.mounts.delete(mount)
-        },
+          hide?.()
+        }),
       }
     },
     swapOn: path => {
-      const { device, close } = claim(path)
+      const device = deviceAt(path)
+      const close = claim(device, {})
       proc.swaps.add(device)
       return {
         swapOff: () => {
           close()
           proc.swaps.delete(device)
+        },
+      }
+    },
+    claimDevice: path => ({ release: claim(deviceAt(path), {}) }),
+    partition: (path, spec = {}) => {
+      const partition = kernel.addPartition(deviceAt(path), spec)
+      return {
+        name: partition.name,
+        path: `/dev/${partition.name}`,
+        remove: () => {
+          if (partition.openCount > 0 || partition.holders.size > 0) throw new Error(`${partition.name} is in use`)
+          kernel.removePartition(partition)
         },
       }
     },
@@ -129,13 +192,5 @@ export function createDeviceUsers({ tree, kernel, proc }: Machine): DeviceUsers 
     },
     readDevice: async (path, offset, length) => await nodeAt(path).read(offset, length),
     writeDevice: async (path, offset, data) => await nodeAt(path).write(offset, data),
-  }
-}
-
-function once(act: () => void): () => void {
-  let isDone = false
-  return () => {
-    if (!isDone) act()
-    isDone = true
   }
 }

@@ -36,7 +36,14 @@ export interface DmDevice {
   isQueueing: boolean
 }
 
-/** A disk, or a device-mapper map of disks. */
+/** Where a partition lies. */
+export interface Part {
+  readonly disk: BlockDevice
+  readonly number: number
+  readonly startBytes: number
+}
+
+/** A disk, a partition of one, or a device-mapper map. */
 export interface BlockDevice {
   readonly name: string
   readonly major: number
@@ -46,8 +53,11 @@ export interface BlockDevice {
   readonly slaves: Set<BlockDevice>
   /** How often it is open. */
   openCount: number
-  /** How many have it, or a part of it, for themselves: mounts, swap; not those stacked on it, which are its holders. */
-  claims: number
+  /** Who has it for himself, as mounts and swap do; not those stacked on it, which are its holders. */
+  readonly claims: unknown[]
+  /** The partitions the kernel knows on it. */
+  readonly partitions: Set<BlockDevice>
+  readonly part: Part | undefined
   readonly scsi: ScsiDevice | undefined
   readonly dm: DmDevice | undefined
 }

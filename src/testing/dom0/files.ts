@@ -1,29 +1,32 @@
 import { draftOf, type FileStat, type Files } from '../../host/files.ts'
+import type { Proc } from './proc.ts'
 import type { SimulatedProcess } from './process.ts'
 import { fileError, type Tree, type TreeNode, textFile } from './tree.ts'
 
 /** The files port of one process: its view of the tree, call by call. Its own /proc/self is the one difference. */
-export function createFiles(shared: Tree, process: SimulatedProcess): Files {
+export function createFiles(shared: Tree, process: SimulatedProcess, proc: Pick<Proc, 'openFile'>): Files {
   const tree = withSelf(shared, process.pid)
-  const text = (path: string): string | undefined => {
-    const node = tree.find(path)
-    if (node === undefined) return undefined
-    if (node.kind !== 'file') throw fileError('EISDIR', path)
-    return toText(node.read())
+  /** Waits for ever where the file system does not answer. */
+  const reach = async (path: string, isLink = false): Promise<TreeNode | undefined> => {
+    const node = tree.find(path, { isLink })
+    if (node?.kind === 'hung') await new Promise(() => {})
+    return node
   }
-  const remove = (path: string): boolean => {
-    const node = tree.find(path, { isLink: true })
-    if (node?.kind === 'directory') throw fileError('EISDIR', path)
-    return node !== undefined && tree.remove(path)
+  const statAt = async (path: string, isLink: boolean): Promise<FileStat | undefined> => {
+    const node = await reach(path, isLink)
+    return node === undefined ? undefined : statOf(node, tree.inodeOf(node))
   }
   return {
     read: async path => {
       await process.look(`read ${path}`)
-      return text(path)
+      const node = await reach(path)
+      if (node === undefined) return undefined
+      if (node.kind !== 'file') throw fileError('EISDIR', path)
+      return toText(node.read())
     },
     readAt: async (path, offset, length) => {
       await process.look(`read ${path} at ${offset}`)
-      const node = tree.find(path)
+      const node = await reach(path)
       if (node === undefined) throw fileError('ENOENT', path)
       if (node.kind === 'device') return await process.wait(node.read(offset, length))
       if (node.kind !== 'file') throw fileError('EISDIR', path)
@@ -31,35 +34,37 @@ export function createFiles(shared: Tree, process: SimulatedProcess): Files {
     },
     list: async path => {
       await process.look(`list ${path}`)
+      await reach(path)
       return tree.list(path)
     },
     readLink: async path => {
       await process.look(`readlink ${path}`)
-      const node = tree.find(path, { isLink: true })
+      const node = await reach(path, true)
       return node?.kind === 'link' ? node.target : undefined
     },
     realpath: async path => {
       await process.look(`realpath ${path}`)
-      return tree.resolve(path)
+      const found = tree.resolve(path)
+      if (found !== undefined) await reach(found, true)
+      return found
     },
     stat: async path => {
       await process.look(`stat ${path}`)
-      const node = tree.find(path)
-      return node === undefined ? undefined : statOf(node, tree.inodeOf(node))
+      return await statAt(path, false)
     },
     linkStat: async path => {
       await process.look(`lstat ${path}`)
-      const node = tree.find(path, { isLink: true })
-      return node === undefined ? undefined : statOf(node, tree.inodeOf(node))
+      return await statAt(path, true)
     },
     isClaimed: async path => {
       await process.look(`claim ${path}`)
-      const node = tree.find(path)
-      return node?.kind === 'device' ? node.isClaimed() : undefined
+      const node = await reach(path)
+      if (node === undefined) return undefined
+      return node.kind === 'device' && node.isClaimed()
     },
     write: async (path, content) => {
       await process.act(`write ${path}`)
-      const node = tree.find(path)
+      const node = await reach(path)
       if (node === undefined) return false
       if (node.kind !== 'file') throw fileError('EISDIR', path)
       node.write(content)
@@ -68,62 +73,64 @@ export function createFiles(shared: Tree, process: SimulatedProcess): Files {
     replace: async (path, content, mode, scratch) => {
       const draft = draftOf(path, scratch)
       const folder = draft.slice(0, draft.lastIndexOf('/'))
-      if (tree.find(folder)?.kind !== 'directory') throw fileError('ENOENT', folder)
+      if ((await reach(folder))?.kind !== 'directory') throw fileError('ENOENT', folder)
       await process.act(`create ${draft}`)
       const file = textFile(content, mode)
       tree.put(draft, file)
       await process.act(`rename to ${path}`)
       tree.remove(draft)
-      tree.put(tree.resolve(path) ?? path, file)
+      tree.put(path, file)
     },
     link: async (existing, path) => {
       await process.act(`link ${path}`)
-      const node = tree.find(existing)
+      const node = await reach(existing, true)
       if (node === undefined) throw fileError('ENOENT', existing)
-      if (tree.find(path) !== undefined) return false
+      if ((await reach(path, true)) !== undefined) return false
       tree.put(path, node)
       return true
     },
     remove: async path => {
       await process.act(`remove ${path}`)
-      return remove(path)
+      const node = await reach(path, true)
+      if (node?.kind === 'directory') throw fileError('EISDIR', path)
+      return node !== undefined && tree.remove(path)
     },
     makeDirectory: async path => {
-      if (tree.find(path)?.kind === 'directory') return
+      if ((await reach(path))?.kind === 'directory') return
       await process.act(`mkdir ${path}`)
       tree.makeDirectory(path)
     },
     removeDirectory: async path => {
-      if (tree.find(path)?.kind !== 'directory' || tree.list(path).length > 0) return false
+      if ((await reach(path))?.kind !== 'directory' || tree.list(path).length > 0) return false
       await process.act(`rmdir ${path}`)
       return tree.list(path).length === 0 && tree.remove(path)
     },
     sync: async path => {
       await process.act(`sync ${path}`)
-      const node = tree.find(path)
+      const node = await reach(path)
       if (node?.kind === 'device') await process.wait(node.sync())
       return node !== undefined
     },
     withDescriptor: async (path, use) => {
-      if (tree.find(path) === undefined) {
+      if ((await reach(path)) === undefined) {
         await process.act(`create ${path}`)
         if (tree.find(path) === undefined) tree.put(path, textFile('', 0o600))
       }
-      const node = tree.find(path)
+      const node = await reach(path)
       if (node === undefined) throw fileError('ENOENT', path)
       const descriptor = process.open(tree.inodeOf(node))
-      // Not a link to the path: it is the open file itself, whatever becomes of its name.
-      const shown = `/proc/${process.pid}/fd/${descriptor}`
-      tree.put(shown, node)
+      const hide = proc.openFile({ pid: process.pid, descriptor, path, node, flags: APPEND })
       try {
         return await use(descriptor)
       } finally {
         process.close(descriptor)
-        tree.remove(shown)
+        hide()
       }
     },
   }
 }
+
+const APPEND = 0o102001 // O_LARGEFILE | O_APPEND | O_WRONLY
 
 function withSelf(tree: Tree, pid: number): Tree {
   const own = (path: string): string => path.replace(/^\/proc\/self(?=\/|$)/, `/proc/${pid}`)
@@ -149,6 +156,7 @@ function statOf(node: TreeNode, inode: number): FileStat {
       return { ...common, kind: 'block', mode: 0o660, device: { major: node.major, minor: node.minor } }
     case 'directory':
       return { ...common, kind: 'directory', mode: 0o755, mtimeMs: node.changes }
+    case 'hung':
     case 'link':
       return { ...common, kind: 'link', mode: 0o777 }
   }

@@ -1,3 +1,4 @@
+import { isClaimed, openBlock } from './claims.ts'
 import type { BlockDevice, ScsiDevice } from './devices.ts'
 import { readVolume, type StorageArray, type Volume, writeVolume } from './san.ts'
 import type { Scheduler } from './scheduler.ts'
@@ -50,21 +51,24 @@ export function isUsable(array: StorageArray, disk: BlockDevice): boolean {
 /** The node of a disk or of a map: I/O takes any path that works, and has the device open until it ends. */
 export function deviceNode(parts: IoParts, path: string, device: BlockDevice): TreeDevice {
   const onVolume = async <T>(act: (volume: Volume) => T): Promise<T> => {
-    device.openCount++
+    const close = openBlock(device)
     try {
       return act(await findVolume(parts, path, device))
     } finally {
-      device.openCount--
+      close()
     }
   }
   return {
     kind: 'device',
     major: device.major,
     minor: device.minor,
-    read: async (offset, length) => await onVolume(volume => readVolume(volume, offset, length)),
-    write: async (offset, data) => await onVolume(volume => writeVolume(volume, offset, data)),
+    read: async (offset, length) => {
+      const room = device.part === undefined ? length : Math.max(0, Math.min(length, device.sizeBytes - offset))
+      return await onVolume(volume => readVolume(volume, startOf(device) + offset, room))
+    },
+    write: async (offset, data) => await onVolume(volume => writeVolume(volume, startOf(device) + offset, data)),
     sync: async () => await onVolume(() => {}),
-    isClaimed: () => device.claims > 0 || device.holders.size > 0,
+    isClaimed: () => isClaimed(device),
   }
 }
 
@@ -99,6 +103,13 @@ function isQueueing({ dm, slaves }: BlockDevice): boolean {
   return dm?.isQueueing === true || [...slaves].some(isQueueing)
 }
 
+/** Where on the volume a device begins. */
+function startOf({ part, slaves }: BlockDevice): number {
+  const [below] = slaves
+  return part?.startBytes ?? (below === undefined ? 0 : startOf(below))
+}
+
 function disksBelow(device: BlockDevice): readonly BlockDevice[] {
+  if (device.part !== undefined) return [device.part.disk]
   return device.dm === undefined ? [device] : [...device.slaves].flatMap(disksBelow)
 }

@@ -1,6 +1,7 @@
 import type { BlockDevice, Session, SessionSpec } from './devices.ts'
 import { createIoQueue, isUsable } from './io.ts'
 import { createDeviceMapper, type DeviceMapper } from './maps.ts'
+import type { Partitions } from './partitions.ts'
 import type { StorageArray } from './san.ts'
 import type { Scheduler } from './scheduler.ts'
 import { createScsiLayer } from './scsi.ts'
@@ -16,7 +17,7 @@ export interface KernelListener {
 }
 
 /** The parts of a Linux kernel an attached LUN is made of, and their sysfs. */
-export interface Kernel extends DeviceMapper {
+export interface Kernel extends DeviceMapper, Partitions {
   readonly sessions: Map<number, Session>
   readonly disks: Map<string, BlockDevice>
   createSession(spec: SessionSpec): Session
@@ -32,10 +33,12 @@ export interface Kernel extends DeviceMapper {
 
 /** The device of a number, if it is there. */
 export function findDevice(
-  { disks, maps }: Pick<Kernel, 'disks' | 'maps'>,
+  { disks, partitions, maps }: Pick<Kernel, 'disks' | 'partitions' | 'maps'>,
   { major, minor }: { readonly major: number; readonly minor: number }
 ): BlockDevice | undefined {
-  return [...disks.values(), ...maps.values()].find(each => each.major === major && each.minor === minor)
+  return [...disks.values(), ...partitions.values(), ...maps.values()].find(
+    each => each.major === major && each.minor === minor
+  )
 }
 
 /** Debian's noop_out_interval and noop_out_timeout together; a reset is noticed at once. */
@@ -83,8 +86,8 @@ export function createKernel(tree: Tree, array: StorageArray, scheduler: Schedul
   })
   return {
     ...mapper,
+    ...scsi,
     sessions,
-    disks: scsi.disks,
     isUsable: disk => isUsable(array, disk),
     listen: listener => {
       listeners.push(listener)

@@ -1,12 +1,19 @@
-import { type BlockLayerParts, hideBlock, publishBlock, stack, unstack } from './block.ts'
+import { type BlockLayerParts, createBlock, hideBlock, publishBlock, stack, unstack } from './block.ts'
+import { DEVICE_MAPPER, mayClaim } from './claims.ts'
 import type { BlockDevice } from './devices.ts'
 import { deviceNode } from './io.ts'
+import { fileError } from './tree.ts'
 
 /** The kernel's device-mapper. */
 export interface DeviceMapper {
   readonly maps: Map<string, BlockDevice>
+  /** @throws EBUSY if one of the disks has another holder, as a file system or swap */
   createMap(name: string, uuid: string, disks: readonly BlockDevice[]): BlockDevice
-  /** Puts other disks below a map. */
+  /**
+   * Puts other disks below a map.
+   *
+   * @throws as `createMap` does, and the map stays as it is
+   */
   loadMap(map: BlockDevice, disks: readonly BlockDevice[]): void
   /** Takes the size of its smallest disk. */
   resizeMap(map: BlockDevice): void
@@ -24,22 +31,22 @@ export function createDeviceMapper(parts: BlockLayerParts): DeviceMapper {
   const freeMinor = (): number => {
     for (let n = 0; ; n++) if (!maps.has(`dm-${n}`)) return n
   }
+  const checkFree = (disks: readonly BlockDevice[]): void => {
+    const taken = disks.find(disk => !mayClaim(disk, DEVICE_MAPPER))
+    if (taken !== undefined) throw fileError('EBUSY', `/dev/${taken.name}`)
+  }
   return {
     maps,
     createMap: (name, uuid, disks) => {
       const minor = freeMinor()
-      const map: BlockDevice = {
+      checkFree(disks)
+      const map = createBlock({
         name: `dm-${minor}`,
         major: DM_MAJOR,
         minor,
         sizeBytes: disks[0]?.sizeBytes ?? 0,
-        holders: new Set(),
-        slaves: new Set(),
-        openCount: 0,
-        claims: 0,
-        scsi: undefined,
         dm: { name, uuid, isQueueing: false },
-      }
+      })
       maps.set(map.name, map)
       publishBlock(tree, map, `/sys/devices/virtual/block/${map.name}`)
       for (const disk of disks) stack(tree, map, disk)
@@ -48,6 +55,7 @@ export function createDeviceMapper(parts: BlockLayerParts): DeviceMapper {
       return map
     },
     loadMap: (map, disks) => {
+      checkFree(disks)
       for (const disk of map.slaves) if (!disks.includes(disk)) unstack(tree, map, disk)
       for (const disk of disks) if (!map.slaves.has(disk)) stack(tree, map, disk)
       parts.ioQueue.wake()

@@ -1,5 +1,7 @@
+import { DEVICE_MAPPER, mayClaim } from './claims.ts'
 import type { BlockDevice } from './devices.ts'
 import type { Kernel } from './kernel.ts'
+import { flushMap, isMultipath } from './multipath-flush.ts'
 import { answerOrder } from './multipathd-language.ts'
 import type { MapView, MultipathSettings, PathView } from './multipathd-output.ts'
 import type { Scheduler } from './scheduler.ts'
@@ -54,25 +56,30 @@ export function createMultipathd(
   let nextAlias = 0
   const wwids = createWwids(tree)
 
-  const join = (map: MultipathMap, path: Path): void => {
+  // ev_add_path() in multipathd/main.c: where the kernel refuses the table, the path is an orphan and the answer "fail".
+  const join = (map: MultipathMap, path: Path): boolean => {
+    if (!mayClaim(path.disk, DEVICE_MAPPER)) return false
     path.map = map
     map.paths.push(path)
     kernel.loadMap(
       map.device,
       map.paths.map(({ disk }) => disk)
     )
+    return true
   }
   const setQueueing = (map: MultipathMap, noPathRetry: MultipathSettings['noPathRetry']): void => {
     map.noPathRetry = noPathRetry
     kernel.setQueueing(map.device, noPathRetry === 'queue')
   }
-  const makeMap = (path: Path): void => {
+  const makeMap = (path: Path): boolean => {
+    if (!mayClaim(path.disk, DEVICE_MAPPER)) return false
     const name = settings.hasFriendlyNames ? `mpath${String.fromCodePoint(0x61 + nextAlias++)}` : path.wwid
     const device = kernel.createMap(name, `mpath-${path.wwid}`, [path.disk])
     path.map = { wwid: path.wwid, name, device, paths: [path], waiting: [], faults: 0, noPathRetry: undefined }
     setQueueing(path.map, settings.noPathRetry)
     maps.set(path.wwid, path.map)
     wwids.addWwid(path.wwid)
+    return true
   }
   const addPath = (disk: BlockDevice): boolean => {
     if (!udev.isInitialized(disk) || disk.scsi === undefined) return false
@@ -83,8 +90,8 @@ export function createMultipathd(
     disk.scsi.session.recoveryTimeoutS = TAKE_OVER_S
     const map = maps.get(path.wwid)
     if (map === undefined) {
-      if (settings.findMultipaths === 'off' || wwids.hasWwid(path.wwid)) makeMap(path)
-    } else if (udev.isInitialized(map.device)) join(map, path)
+      if (settings.findMultipaths === 'off' || wwids.hasWwid(path.wwid)) return makeMap(path)
+    } else if (udev.isInitialized(map.device)) return join(map, path)
     else if (!map.waiting.includes(path)) map.waiting.push(path)
     return true
   }
@@ -183,8 +190,7 @@ export function createMultipathd(
         },
         addMap: wwid => {
           const path = [...paths.values()].find(each => each.wwid === wwid)
-          if (path !== undefined && path.map === undefined) makeMap(path)
-          return path !== undefined
+          return path !== undefined && (path.map !== undefined || makeMap(path))
         },
         removeMap: name => {
           const map = find(name)
@@ -212,20 +218,6 @@ export function createMultipathd(
     },
     ...wwids,
   }
-}
-
-function isMultipath({ dm }: BlockDevice): boolean {
-  return dm?.uuid.startsWith('mpath-') === true
-}
-
-/** Removes a map, and first the partitions on it, unless somebody uses one of them. */
-function flushMap(kernel: Kernel, map: BlockDevice): boolean {
-  const partitions = [...map.holders].filter(({ dm }) => dm !== undefined && /^part\d+-mpath-/.test(dm.uuid))
-  const isOpen = [map, ...partitions].some(({ openCount }) => openCount > 0)
-  const isBelow = map.holders.size > partitions.length || partitions.some(({ holders }) => holders.size > 0)
-  if (isOpen || isBelow) return false
-  for (const device of [...partitions, map]) kernel.removeMap(device)
-  return true
 }
 
 function viewPath(path: Path): PathView {

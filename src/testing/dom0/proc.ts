@@ -1,22 +1,35 @@
 import type { BlockDevice } from './devices.ts'
-import { attribute, link, type Tree, textFile } from './tree.ts'
-
-/** A file system on a device. */
-export interface Mount {
-  readonly device: BlockDevice
-  readonly source: string
-  readonly mountPoint: string
-}
+import { createMountNamespace, type MountNamespace } from './mounts.ts'
+import { attribute, type Tree, type TreeLink, type TreeNode, textFile } from './tree.ts'
 
 /** /proc: processes and their open files, mounts, swap. */
 export interface Proc {
-  readonly mounts: Set<Mount>
+  /** What all processes see but those of other namespaces. */
+  readonly mounts: MountNamespace
   readonly swaps: Set<BlockDevice>
   /** Shows a process unless it is there already; started now. */
   addProcess(pid: number, command: readonly string[]): void
   removeProcess(pid: number): void
+  /** What a process sees. */
+  mountsOf(pid: number): MountNamespace
+  /** Gives a process a mount namespace of its own, unless it has one. */
+  unshare(pid: number): MountNamespace
+  /** A number for a file system without a device of its own: `0:40`. */
+  anonymousNumber(): string
   /** Shows an open file; returns what closes it. */
-  openFile(pid: number, path: string): () => void
+  openFile(file: ShownFile): () => void
+}
+
+/** An open file as a process sees it. */
+export interface ShownFile {
+  readonly pid: number
+  /** Default: one that nobody has. */
+  readonly descriptor?: number
+  /** What the link says, as long as the file has this name. */
+  readonly path: string
+  readonly node: TreeNode
+  /** Default: read and write. */
+  readonly flags?: number
 }
 
 /** Which boot of the host it is, and how long ago. */
@@ -28,9 +41,17 @@ interface Boot {
 const TICK_MS = 10
 const COMM_LENGTH = 15 // TASK_COMM_LEN without its NUL
 const KIB = 1024
+const READ_WRITE = 0o100002 // O_LARGEFILE | O_RDWR
+const FIRST_MOUNT_ID = 21
+const FIRST_ANONYMOUS = 40
 
 export function createProc(tree: Tree, { number, uptimeMs }: Boot): Proc {
-  const mounts = new Set<Mount>()
+  let lastMountId = FIRST_MOUNT_ID
+  let lastAnonymous = FIRST_ANONYMOUS
+  const createMounts = (): MountNamespace => createMountNamespace(() => lastMountId++)
+  const mounts = createMounts()
+  const elsewhere = new Map<number, MountNamespace>()
+  const mountsOf = (pid: number): MountNamespace => elsewhere.get(pid) ?? mounts
   const swaps = new Set<BlockDevice>()
   const bootId = `5c1f8d2e-0b7a-4c39-9e64-${String(number).padStart(12, '0')}`
   let nextDescriptor = 3
@@ -48,29 +69,45 @@ export function createProc(tree: Tree, { number, uptimeMs }: Boot): Proc {
       tree.put(`/proc/${pid}/stat`, textFile(`${pid} (${comm}) S 1${' 0'.repeat(17)} ${start} 0\n`))
       tree.put(`/proc/${pid}/comm`, textFile(`${comm}\n`))
       tree.put(`/proc/${pid}/cmdline`, textFile(command.map(word => `${word}\0`).join('')))
-      show(`${pid}/mountinfo`, () => [...mounts].map(mountLine).join(''))
+      show(`${pid}/mountinfo`, () => mountsOf(pid).text())
     },
     removeProcess: pid => {
       tree.remove(`/proc/${pid}`)
+      elsewhere.delete(pid)
     },
-    openFile: (pid, path) => {
-      const file = `/proc/${pid}/fd/${nextDescriptor++}`
-      const node = link(path)
-      tree.put(file, node)
+    mountsOf,
+    unshare: pid => {
+      const own = elsewhere.get(pid) ?? createMounts()
+      elsewhere.set(pid, own)
+      return own
+    },
+    anonymousNumber: () => `0:${lastAnonymous++}`,
+    openFile: ({ pid, descriptor = nextDescriptor++, path, node, flags = READ_WRITE }) => {
+      const file = `/proc/${pid}/fd/${descriptor}`
+      const shown: TreeLink = {
+        kind: 'link',
+        node,
+        get target() {
+          return node.kind === 'file' && tree.find(path) !== node ? `${path} (deleted)` : path
+        },
+      }
+      tree.put(file, shown)
+      const info = `/proc/${pid}/fdinfo/${descriptor}`
+      const inode = tree.inodeOf(node)
+      tree.put(
+        info,
+        attribute(
+          () => `pos:\t0\nflags:\t0${flags.toString(8)}\nmnt_id:\t${mountsOf(pid).idOf(path)}\nino:\t${inode}\n`
+        )
+      )
       return () => {
         // After a reboot another process may have a file of that number.
-        if (tree.find(file, { isLink: true }) === node) tree.remove(file)
+        if (tree.find(file, { isLink: true }) !== shown) return
+        tree.remove(file)
+        tree.remove(info)
       }
     },
   }
-}
-
-const FIRST_MOUNT_ID = 100
-
-function mountLine({ device: { major, minor }, source, mountPoint }: Mount, index: number): string {
-  // Blanks are escaped in octal, proc_pid_mountinfo(5).
-  const place = mountPoint.replaceAll(' ', '\\040')
-  return `${FIRST_MOUNT_ID + index} 1 ${major}:${minor} / ${place} rw,relatime shared:1 - ext4 ${source} rw\n`
 }
 
 function swapLine({ name, sizeBytes }: BlockDevice): string {

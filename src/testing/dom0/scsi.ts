@@ -1,11 +1,12 @@
-import { type BlockLayerParts, hideBlock, publishBlock, unstack } from './block.ts'
+import { type BlockLayerParts, createBlock, hideBlock, publishBlock, unstack } from './block.ts'
 import type { BlockDevice, ScsiDevice, Session } from './devices.ts'
 import { deviceNode, volumeBehind } from './io.ts'
+import { createPartitions, type Partitions } from './partitions.ts'
 import type { StorageArray } from './san.ts'
 import { attribute, fileError, link, type Tree } from './tree.ts'
 
 /** The SCSI layer: LUNs become devices, devices become disks. */
-export interface ScsiLayer {
+export interface ScsiLayer extends Partitions {
   readonly disks: Map<string, BlockDevice>
   /** What a write of `request` to the `scan` attribute of the session's host does. */
   scan(session: Session, request: string): void
@@ -21,6 +22,7 @@ const MINORS_PER_DISK = 16
 export function createScsiLayer(parts: BlockLayerParts): ScsiLayer {
   const { tree, array, scheduler } = parts
   const disks = new Map<string, BlockDevice>()
+  const partitions = createPartitions(parts)
   const freeIndex = (): number => {
     for (let n = 0; ; n++) if (!disks.has(diskName(n))) return n
   }
@@ -42,6 +44,7 @@ export function createScsiLayer(parts: BlockLayerParts): ScsiLayer {
     if (disk !== undefined) {
       // A map keeps the entry of a disk that is gone in its table; sysfs shows it no more.
       for (const map of disk.holders) unstack(tree, map, disk)
+      for (const partition of disk.partitions) partitions.removePartition(partition)
       disks.delete(disk.name)
       hideBlock(tree, disk)
       tree.remove(`/dev/${disk.name}`)
@@ -68,6 +71,7 @@ export function createScsiLayer(parts: BlockLayerParts): ScsiLayer {
     scheduler.after(DISK_MS, () => addDisk(scsi))
   }
   return {
+    ...partitions,
     disks,
     remove,
     scan: (session, request) => {
@@ -81,18 +85,13 @@ export function createScsiLayer(parts: BlockLayerParts): ScsiLayer {
 }
 
 function createDisk(scsi: ScsiDevice, index: number): BlockDevice {
-  return {
+  return createBlock({
     name: diskName(index),
     major: SD_MAJOR,
     minor: index * MINORS_PER_DISK,
     sizeBytes: scsi.sizeBytes,
-    holders: new Set(),
-    slaves: new Set(),
-    openCount: 0,
-    claims: 0,
     scsi,
-    dm: undefined,
-  }
+  })
 }
 
 // The kernel keeps what a device said of itself until it is told to ask again.

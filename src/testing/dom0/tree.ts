@@ -1,5 +1,5 @@
 /** Something in a file tree. */
-export type TreeNode = TreeDirectory | TreeFile | TreeLink | TreeDevice
+export type TreeNode = TreeDirectory | TreeFile | TreeLink | TreeDevice | TreeHung
 
 export interface TreeDirectory {
   readonly kind: 'directory'
@@ -18,7 +18,15 @@ export interface TreeFile {
 
 export interface TreeLink {
   readonly kind: 'link'
+  /** From the root or, without a slash in front, from the folder it is in. */
   readonly target: string
+  /** What it leads to whatever `target` says, as links in /proc do; `resolve` goes by what they say. */
+  readonly node?: TreeNode
+}
+
+/** The root of a file system that does not answer: whatever goes there waits for ever. */
+export interface TreeHung {
+  readonly kind: 'hung'
 }
 
 /** A block device node. Reads and writes settle when the device answers. */
@@ -55,9 +63,11 @@ export function link(target: string): TreeLink {
   return { kind: 'link', target }
 }
 
+export const hung: TreeHung = { kind: 'hung' }
+
 /** A file system. Paths are absolute. */
 export interface Tree {
-  /** Follows links, except a last one with `isLink`. */
+  /** Follows links, except a last one with `isLink`. Whatever is below something that hangs is that. */
   find(path: string, options?: { readonly isLink?: boolean }): TreeNode | undefined
   /** Where a path ends when all links are followed. */
   resolve(path: string): string | undefined
@@ -79,19 +89,30 @@ export function createTree(): Tree {
   const inodes = new WeakMap<TreeNode, number>()
   let nextInode = 1
 
-  const walk = (path: string, isLink: boolean): { readonly node: TreeNode; readonly path: string } | undefined => {
-    let parts = path.split('/').filter(part => part !== '')
+  const walk = (
+    path: string,
+    isLink: boolean,
+    isByText = false
+  ): { readonly node: TreeNode; readonly path: string } | undefined => {
+    let parts = namesOf(path)
     let place = ''
     let node: TreeNode = root
     let links = 0
     while (parts.length > 0) {
       const [name = '', ...rest] = parts
+      if (node.kind === 'hung') break
       if (node.kind !== 'directory') return undefined
       const child: TreeNode | undefined = node.entries.get(name)
       if (child === undefined) return undefined
       if (child.kind === 'link' && !(isLink && rest.length === 0)) {
         if (++links > MAX_LINKS) return undefined
-        parts = [...child.target.split('/').filter(part => part !== ''), ...rest]
+        if (child.node !== undefined && !isByText) {
+          place = child.target
+          node = child.node
+          parts = rest
+          continue
+        }
+        parts = [...namesOf(targetOf(place, child)), ...rest]
         place = ''
         node = root
         continue
@@ -104,9 +125,11 @@ export function createTree(): Tree {
   }
   const makeDirectory = (path: string): TreeDirectory => {
     let node = root
-    for (const name of path.split('/').filter(part => part !== '')) {
+    let place = ''
+    for (const name of namesOf(path)) {
       let child = node.entries.get(name)
-      if (child?.kind === 'link') child = walk(child.target, false)?.node
+      if (child?.kind === 'link') child = walk(`${place}/${name}`, false)?.node
+      place = `${place}/${name}`
       if (child === undefined) {
         child = directory()
         node.entries.set(name, child)
@@ -123,7 +146,7 @@ export function createTree(): Tree {
   }
   return {
     find: (path, { isLink = false } = {}) => walk(path, isLink)?.node,
-    resolve: path => walk(path, false)?.path,
+    resolve: path => walk(path, false, true)?.path,
     put: (path, node) => {
       const [parent, name] = split(path)
       const folder = makeDirectory(parent)
@@ -150,6 +173,20 @@ export function createTree(): Tree {
       return inode
     },
   }
+}
+
+function namesOf(path: string): string[] {
+  return path.split('/').filter(part => part !== '')
+}
+
+/** Where a link in the folder `place` leads. */
+function targetOf(place: string, { target }: TreeLink): string {
+  const found: string[] = target.startsWith('/') ? [] : namesOf(place)
+  for (const name of namesOf(target)) {
+    if (name === '..') found.pop()
+    else if (name !== '.') found.push(name)
+  }
+  return `/${found.join('/')}`
 }
 
 function directory(): TreeDirectory {

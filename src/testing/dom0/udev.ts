@@ -24,7 +24,7 @@ export function createUdev(tree: Tree, kernel: Kernel, scheduler: Scheduler): Ud
   const listeners: UdevListener[] = []
   const recordOf = ({ major, minor }: BlockDevice): string => `/run/udev/data/b${major}:${minor}`
   const isPresent = (device: BlockDevice): boolean =>
-    kernel.disks.get(device.name) === device || kernel.maps.get(device.name) === device
+    [kernel.disks, kernel.partitions, kernel.maps].some(all => all.get(device.name) === device)
 
   kernel.listen({
     pathChanged: () => {},
@@ -60,12 +60,14 @@ export function createUdev(tree: Tree, kernel: Kernel, scheduler: Scheduler): Ud
   }
 }
 
-function linksOf({ scsi, dm, name }: BlockDevice): readonly string[] {
+function linksOf({ scsi, dm, part, name }: BlockDevice): readonly string[] {
+  if (part !== undefined) return linksOf(part.disk).map(of => `${of}-part${part.number}`)
   if (scsi !== undefined) return [`disk/by-id/scsi-${scsi.identity.wwid}`]
   return dm === undefined ? [] : [`disk/by-id/dm-name-${dm.name}`, `disk/by-id/dm-uuid-${dm.uuid}`, `mapper/${name}`]
 }
 
-function propertiesOf({ scsi, dm }: BlockDevice): readonly (readonly [string, string])[] {
+function propertiesOf({ scsi, dm, part }: BlockDevice): readonly (readonly [string, string])[] {
+  if (part !== undefined) return [['PARTN', String(part.number)], ...propertiesOf(part.disk)]
   if (scsi !== undefined) {
     return [
       ['ID_SCSI', '1'],

@@ -26,7 +26,7 @@ export function startUser(machine: Machine, pid: number, started: string[]): Sim
   const { tree, scheduler, programs, multipathd, proc } = machine
   const process = createProcess(pid, scheduler, (user, descriptor) => machine.flock.release(user, descriptor))
   proc.addProcess(pid, COMMAND)
-  const files = createFiles(tree, process)
+  const files = createFiles(tree, process, proc)
   const listen = (): ((line: string) => string) | undefined =>
     multipathd.isRunning() ? line => multipathd.ask(line) : undefined
   const executor = createMultipathdSocket(createExecutor(programs, process, started), {

@@ -1,7 +1,8 @@
 import { XENBUS_STATES, type XenbusState } from '../../core/xenbus-state.ts'
+import { openBlock } from './claims.ts'
 import { findDevice, type Kernel } from './kernel.ts'
 import type { Proc } from './proc.ts'
-import { attribute, fileError, link, type Tree } from './tree.ts'
+import { attribute, fileError, link, type Tree, type TreeDevice } from './tree.ts'
 import type { XenstoreModel } from './xenstore.ts'
 
 /** A guest. */
@@ -157,7 +158,7 @@ export function createXen(parts: XenParts): SimulatedXen {
   }
 }
 
-function nodeAt(tree: Tree, path: string): { readonly major: number; readonly minor: number } {
+function nodeAt(tree: Tree, path: string): TreeDevice {
   const node = tree.find(path)
   if (node?.kind !== 'device') throw fileError('ENOENT', path)
   return node
@@ -179,10 +180,7 @@ function openByBlkback(
     )
   show('physical_device', `${device.major.toString(16)}:${device.minor.toString(16)}`)
   show('mode', mode)
-  device.openCount++
-  return () => {
-    device.openCount--
-  }
+  return openBlock(device)
 }
 
 /** drivers/xen/xenbus: there from the moment the toolstack has written the backend. Returns what takes it away. */
@@ -209,13 +207,14 @@ function publishBackend({ tree, xenstore }: XenParts, { domid, devid }: BackendS
 
 /** One QEMU serves all disks of a domain. */
 function openByQemu({ tree, kernel, proc }: XenParts, { domid, device: path = '' }: BackendSpec): () => void {
-  const device = findDevice(kernel, nodeAt(tree, path))
+  const node = nodeAt(tree, path)
+  const device = findDevice(kernel, node)
   const pid = FIRST_QEMU_PID + domid
   proc.addProcess(pid, ['/usr/bin/qemu-system-i386', '-xen-domid', String(domid)])
-  const closeFile = proc.openFile(pid, path)
-  if (device !== undefined) device.openCount++
+  const closeFile = proc.openFile({ pid, path, node })
+  const close = device === undefined ? () => {} : openBlock(device)
   return () => {
-    if (device !== undefined) device.openCount--
+    close()
     closeFile()
     if (tree.list(`/proc/${pid}/fd`).length === 0) proc.removeProcess(pid)
   }
