@@ -39,8 +39,13 @@ async function namespaceOf(files: Files): Promise<string> {
 /** Clock ticks since boot; undefined for a process that is gone. */
 export async function startOf(files: Files, pid: string): Promise<string | undefined> {
   const stat = await files.read(`/proc/${pid}/stat`)
+  return stat === undefined ? undefined : startIn(stat)
+}
+
+/** The same in the text of a /proc/PID/stat. */
+export function startIn(stat: string): string | undefined {
   // The second field, the name in parentheses, may hold blanks and parentheses itself.
-  return stat?.slice(stat.lastIndexOf(')') + 2).split(' ')[FIELDS_BEHIND_NAME]
+  return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[FIELDS_BEHIND_NAME]
 }
 
 const FIELDS_BEHIND_NAME = 19

@@ -2,9 +2,9 @@ import { invalid } from '../core/check.ts'
 import type { Files } from '../host/files.ts'
 import type { AttachRequest } from '../lun/request.ts'
 import { type ConfigObject, checkMembers, parseConfig } from './config-file.ts'
+import { readTrusted } from './trusted-file.ts'
 
 const FOLDER = '/etc/xen-lun'
-const GROUP_AND_OTHERS = 0o077
 
 const MEMBERS: Readonly<Record<keyof AttachRequest, true>> = {
   target: true,
@@ -27,17 +27,15 @@ const NESTED: readonly (readonly [keyof AttachRequest, readonly string[]])[] = [
 
 /**
  * Reads `/etc/xen-lun/ALIAS.json`: an {@link AttachRequest} as JSON. The place for CHAP, since the guest can read the disk
- * line; so nobody but its owner may read the file.
+ * line; so nobody but root may read the file.
  *
  * @throws {@link LunError} `INVALID_INPUT`, without anything of what the file holds but names of members
  */
 export async function readAlias(files: Files, alias: string): Promise<AttachRequest> {
   const path = `${FOLDER}/${alias}.json`
-  const stat = await files.stat(path)
-  if (stat?.kind !== 'file')
-    throw invalid('target', alias, `is neither an iSCSI name nor an alias: there is no ${path}`)
-  if ((stat.mode & GROUP_AND_OTHERS) !== 0) throw invalid('file', path, 'may be read by others: chmod 600 it')
-  const value = parseConfig((await files.read(path)) ?? '', path, Object.keys(MEMBERS))
+  const text = await readTrusted(files, path, { isSecret: true })
+  if (text === undefined) throw invalid('target', alias, `is neither an iSCSI name nor an alias: there is no ${path}`)
+  const value = parseConfig(text, path, Object.keys(MEMBERS))
   for (const [name, known] of NESTED) checkNested(value, name, path, known)
   if (isWithMutual(value['chap'])) checkNested(value['chap'], 'mutual', `${path}: chap`, ['username', 'password'])
   // The values are checked, whatever they are, where every request is: before anything is touched.

@@ -5,6 +5,7 @@ import { type Call, keyOf } from './call.ts'
 import { parseDiskTarget } from './disk-target.ts'
 import { parsePortalsConf } from './portals-conf.parse.ts'
 import type { ScriptSettings } from './settings.ts'
+import { readTrusted } from './trusted-file.ts'
 
 /** Where Xen's scripts are, with what is configured beside them. */
 export const SCRIPT_FOLDER = '/etc/xen/scripts'
@@ -33,7 +34,7 @@ export async function resolveTarget(files: Files, scriptFolder: string, params: 
     case 'alias':
       return await readAlias(files, target.alias)
     case 'name': {
-      const conf = await files.read(`${scriptFolder}/block-iscsi.conf`)
+      const conf = await readTrusted(files, `${scriptFolder}/block-iscsi.conf`)
       const portals = conf === undefined ? [] : parsePortalsConf(conf)
       // Without portals the records of the node database tell.
       return { target: target.target, ...(portals.length > 0 && { portals }) }

@@ -1,3 +1,4 @@
+import type { Files } from '../host/files.ts'
 import type { Host } from '../host/host.ts'
 import type { LaterAction } from './action.ts'
 import { sinceStartMs } from './age.ts'
@@ -61,7 +62,7 @@ export async function serve(ports: ServerPorts): Promise<void> {
   let isLeaving = false
   for (;;) {
     const change = ports.change()
-    const isNamed = (await files.read(nameFile))?.trim() === id
+    const isNamed = (await readName(files, nameFile)) === id
     const names = await files.list(room)
     if ((isNamed || isLeaving) && !isBroken && !signal.aborted) await running.take(names)
     running.stop(names)
@@ -112,7 +113,7 @@ function createRunning(ports: ServerPorts, onAbandoned: () => void): Running {
   return {
     take: async names => {
       for (const call of names.map(parseCall)) {
-        if (call === undefined || !(await files.remove(`${room}/${call.name}`))) continue
+        if (call === undefined || !(await removeFrom(ports, call.name))) continue
         start(call.name, async stop => await serveCall(ports, call, { signal: stop, startLater, onAbandoned }))
       }
     },
@@ -126,8 +127,20 @@ function createRunning(ports: ServerPorts, onAbandoned: () => void): Running {
   }
 }
 
+/** A launcher writes the name over another one, which may have been longer: what counts is the first line. */
+async function readName(files: Files, path: string): Promise<string | undefined> {
+  // Opening a pipe would wait for somebody who writes to it.
+  if ((await files.stat(path))?.kind !== 'file') return undefined
+  return (await files.read(path))?.split('\n')[0]
+}
+
+/** False also for what cannot be removed, such as a folder: that is no launcher's, and must not end the calls of those who wait. */
+async function removeFrom({ host: { files }, room }: ServerPorts, name: string): Promise<boolean> {
+  return await files.remove(`${room}/${name}`).catch(() => false)
+}
+
 async function serveCall(
-  { host: { files }, room, openAnswer, run }: ServerPorts,
+  ports: ServerPorts,
   { name, action, xenbusPath, launcher }: WaitingCall,
   {
     startLater,
@@ -136,14 +149,15 @@ async function serveCall(
     readonly startLater: (xenbusPath: string, action: LaterAction) => void
   }
 ): Promise<void> {
-  const answer = openAnswer(launcher)
+  const { files } = ports.host
+  const answer = ports.openAnswer(launcher)
   if (answer === undefined) return
   try {
     // Asked when its pipe is open: a launcher that is there now was there all the time. Without one the toolstack has
     // given up, and goes on in its own way.
     if (!(await isThere(files, launcher))) return
     answer.say('taken')
-    const exitCode = await run({
+    const exitCode = await ports.run({
       invocation: {
         args: [action],
         env: { XENBUS_PATH: xenbusPath },
@@ -158,14 +172,15 @@ async function serveCall(
   } finally {
     // Where nothing was answered the launcher goes on alone.
     answer.close()
-    await files.remove(`${room}/${stopOf(name)}`)
+    await removeFrom(ports, stopOf(name))
   }
 }
 
 /** What launchers have left that were killed. */
-async function sweep({ host: { files }, room }: ServerPorts): Promise<void> {
-  for (const name of await files.list(room)) {
+async function sweep(ports: ServerPorts): Promise<void> {
+  const { files } = ports.host
+  for (const name of await files.list(ports.room)) {
     const call = parseStop(name)
-    if (call !== undefined && !(await isThere(files, call.launcher))) await files.remove(`${room}/${name}`)
+    if (call !== undefined && !(await isThere(files, call.launcher))) await removeFrom(ports, name)
   }
 }

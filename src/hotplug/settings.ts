@@ -1,6 +1,7 @@
 import { integer } from '../core/check.ts'
 import type { Files } from '../host/files.ts'
 import { parseConfig } from './config-file.ts'
+import { readTrusted } from './trusted-file.ts'
 
 /** What an administrator may set for all disks of a host, in `/etc/xen-lun.json`. */
 export interface ScriptSettings {
@@ -25,9 +26,9 @@ const HOUR_MS = 3_600_000
 
 export const DEFAULT_SETTINGS: ScriptSettings = { timeoutMs: undefined, minPaths: 1, lingerMs: 0, lateMs: 120_000 }
 
-/** @throws {@link LunError} `INVALID_INPUT` naming the setting */
+/** @throws {@link LunError} `INVALID_INPUT` naming the setting, or the file where it may be another's */
 export async function readSettings(files: Files): Promise<ScriptSettings> {
-  const text = await files.read(SETTINGS_FILE)
+  const text = await readTrusted(files, SETTINGS_FILE)
   if (text === undefined) return DEFAULT_SETTINGS
   const given = parseConfig(text, SETTINGS_FILE, KNOWN)
   const { timeoutMs, minPaths, lingerMs, lateMs } = { ...DEFAULT_SETTINGS, ...given }

@@ -459,6 +459,66 @@ describe('--divert-block-iscsi', () => {
   })
 })
 
+describe('a link below a prefix', () => {
+  const above = (path: string): readonly string[] =>
+    path.split('/').flatMap((_, n, names) => (n === 0 ? [] : [names.slice(0, n + 1).join('/')]))
+  const places = [...new Set([...paths, SNAPSHOT].flatMap(above))]
+  const targets = [
+    ['out of it', '/outside', { '/outside/x': '' }, /^is a link that leads out of \/stage, to \/outside$/],
+    // Its name begins like that of the prefix.
+    ['beside it', '/stage2', { '/stage2/x': '' }, /^is a link that leads out of \/stage, to \/stage2$/],
+    ['nowhere', '/outside', {}, /^is a link that leads nowhere$/],
+  ] as const
+
+  test.each(targets)(
+    'that leads %s is refused at every place before anything is touched',
+    async (_, to, there, reason) => {
+      for (const place of places) {
+        const path = `/stage${place}`
+        const { host, tree, calls } = createInstallHost({ files: { '/stage/x': '', ...there }, links: { [path]: to } })
+        const before = tree()
+        for (const command of ['install-script', 'uninstall-script']) {
+          expect(await json(host, [command, '--prefix', '/stage'])).toMatchObject({
+            code: 'FOREIGN_FILE',
+            details: { path, reason: expect.stringMatching(reason) },
+          })
+          expect([tree(), calls]).toEqual([before, []])
+        }
+      }
+    }
+  )
+
+  test('is followed inside it, also where the prefix is a link itself', async () => {
+    const links = { '/image': '/stage', '/stage/usr/local': '/stage/opt/local' }
+    const { host, files } = createInstallHost({ files: { '/stage/opt/local/x': '' }, links })
+    expect((await cli(host, ['install-script', '--prefix', '/image'])).stderr).toBe('')
+    expect(files.contents.has('/stage/opt/local/sbin/xen-lun')).toBe(true)
+    expect((await cli(host, ['uninstall-script', '--prefix', '/image'])).stderr).toBe('')
+    expect(files.contents.has('/stage/opt/local/sbin/xen-lun')).toBe(false)
+  })
+
+  test.each([ISCSI, '/var/lib/dpkg', '/var/lib/dpkg/diversions'])(
+    'that leads out at %s is refused where block-iscsi is taken or given back, and nowhere else',
+    async place => {
+      const path = `/stage${place}`
+      const out = { '/outside/diversions': '', '/outside/x': '' }
+      const { host, files, tree, diversion } = createInstallHost({
+        files: { '/stage/x': '', '/stage/var/lib/dpkg/status': '', ...out },
+        links: { [path]: '/outside' },
+      })
+      expect((await cli(host, ['install-script', '--prefix', '/stage'])).stderr).toBe('')
+      expect((await cli(host, ['uninstall-script', '--prefix', '/stage'])).stderr).toBe('')
+      const before = tree()
+      const refused = { code: 'FOREIGN_FILE', details: { path } }
+      expect(await json(host, ['install-script', '--prefix', '/stage', '--divert-block-iscsi'])).toMatchObject(refused)
+      Object.assign(diversion, { by: 'LOCAL', to: `${ISCSI}.xen` })
+      for (const command of ['install-script', 'uninstall-script'])
+        expect(await json(host, [command, '--prefix', '/stage'])).toMatchObject(refused)
+      expect([tree(), files.links.get(path)]).toEqual([before, '/outside'])
+    }
+  )
+})
+
 test.each(['stage', '../x', ''])('a prefix is an absolute path: %j is not', async prefix => {
   for (const command of ['install-script', 'uninstall-script']) {
     const { exitCode, stderr } = await cli(createInstallHost().host, [command, '--prefix', prefix])

@@ -179,6 +179,47 @@ test('goes on by itself with what a call starts for later, and stays as long', a
   expect(files.contents.has(NAME)).toBe(false)
 })
 
+test('goes by the first line of the name, since another one was there before', async () => {
+  files.contents.set(NAME, `${ID}\n0 7\n`)
+  leave(5001)
+  const served = start()
+  await begun(1)
+  runs[0]?.end(0)
+  await served
+})
+
+test('does not read a name that is no file, which could keep it for ever', async () => {
+  const { stat, read } = files
+  let isRead = false
+  files.stat = async path => {
+    const found = await stat(path)
+    return path === NAME && found !== undefined ? { ...found, kind: 'other' } : found
+  }
+  files.read = async path => {
+    isRead ||= path === NAME
+    return await read(path)
+  }
+  leave(5001)
+  await start()
+  expect([isRead, runs]).toEqual([false, []])
+})
+
+test('does without what cannot be removed: folders with the names of a call and of an end', async () => {
+  leave(5001)
+  const { remove } = files
+  const odd = [callOf(4001), `${callOf(4002)}.stop`, `${callOf(5001)}.stop`].map(name => `${ROOM}/${name}`)
+  for (const path of odd) files.directories.add(path)
+  files.remove = async path => {
+    if (odd.includes(path)) throw Object.assign(new Error(`EISDIR: ${path}`), { code: 'EISDIR' })
+    return await remove(path)
+  }
+  const served = start()
+  await begun(1)
+  runs[0]?.end(0)
+  await served
+  expect(said).toEqual(['5001 taken', '5001 exit 0', '5001 closed'])
+})
+
 /** The call that comes now stays where it is, and the process ends with the one it has. */
 async function expectNoMore(served: Promise<void>): Promise<void> {
   leave(5002)

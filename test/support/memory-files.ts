@@ -5,6 +5,8 @@ export interface MemoryFiles extends Files {
   readonly contents: Map<string, string>
   readonly links: Map<string, string>
   readonly modes: Map<string, number>
+  /** Whose something is, where it is not root's. */
+  readonly owners: Map<string, number>
   readonly directories: Set<string>
 }
 
@@ -26,6 +28,7 @@ export function createMemoryFiles(tree: MemoryTree = {}): MemoryFiles {
   const links = new Map(Object.entries(tree.links ?? {}))
   const devices = new Map(Object.entries(tree.devices ?? {}))
   const modes = new Map<string, number>()
+  const owners = new Map<string, number>()
   const directories = new Set<string>()
   const claimed = new Set(tree.claimed)
   const inodes = new Map<string, number>()
@@ -64,7 +67,7 @@ export function createMemoryFiles(tree: MemoryTree = {}): MemoryFiles {
     return {
       kind,
       sizeBytes,
-      uid: 0,
+      uid: owners.get(real) ?? 0,
       mode: modes.get(real) ?? 0o600,
       mtimeMs: 0,
       inode: inodeOf(real),
@@ -76,6 +79,7 @@ export function createMemoryFiles(tree: MemoryTree = {}): MemoryFiles {
     contents,
     links,
     modes,
+    owners,
     directories,
     read: async path => contents.get(resolve(path)),
     readAt: async (path, offset, length) =>

@@ -6,6 +6,7 @@ import type { Host } from '../../host/host.ts'
 import type { Io } from '../io.ts'
 import { addDiversion, type Diversion, readDiversion, tryDiversion } from './divert.ts'
 import { planFiles } from './files.ts'
+import { checkInside, DIVERTED } from './inside.ts'
 import { LAYOUT, MARKERS, type OwnFile } from './layout.ts'
 import { chooseNode, isExecutable } from './node-path.ts'
 import { type FileOutcome, foreign, isMarked, lookAt, placing, removing, rootOf } from './places.ts'
@@ -42,6 +43,7 @@ type Part = { readonly outcome: FileOutcome; readonly steps: readonly InstallSte
 export async function install({ host, self, signal }: Io, request: InstallRequest): Promise<Installation> {
   const { files, executor } = host
   const root = rootOf(request.prefix)
+  await checkInside(files, root)
   const xapi = await findXapi(files, root)
   if (xapi !== undefined && !request.isForcedOnXapi) throw xapiHost(xapi)
   const node = await chooseNode(host, { self, wanted: request.node, isStaged: root !== '' }, { signal })
@@ -51,6 +53,7 @@ export async function install({ host, self, signal }: Io, request: InstallReques
   const snapshot = await findSnapshot(files, root)
   const diversion = await findDiversion(host, root, signal)
   const isTaken = request.isDiverting || diversion === 'ours'
+  if (isTaken) await checkInside(files, root, DIVERTED)
   const taking = isTaken ? await takeBlockIscsi(host, root, diversion, planned, signal) : undefined
   const units = root === '' && (await isSystemdRunning(files)) ? enableUnits() : []
   const notes =

@@ -1,7 +1,8 @@
 import { KEPT_VARIABLES } from '../../hotplug/environment.ts'
 import { SCRIPT_FOLDER } from '../../hotplug/request.ts'
-import { ROOM, SERVE } from '../../hotplug/room.ts'
+import { type AskOptions, askFunctions } from './launcher-ask.ts'
 import { MARKERS } from './layout.ts'
+import { quote } from './quote.ts'
 
 /**
  * For every node that is started by a launcher: a bundle needs no module from anywhere else. A snapshot fits no other
@@ -9,11 +10,9 @@ import { MARKERS } from './layout.ts'
  */
 export const NODE_FLAGS: readonly string[] = ['--no-global-search-paths']
 
-const PATIENCE_S = 20
-
 export const SYSTEM_PATH = '/usr/sbin:/usr/bin:/sbin:/bin'
 
-export interface LauncherOptions {
+export interface LauncherOptions extends AskOptions {
   /** Absolute paths. */
   readonly node: string
   readonly bundle: string
@@ -21,10 +20,6 @@ export interface LauncherOptions {
   readonly snapshot: string
   /** Where env and xenstore-write are. */
   readonly searchPath?: string
-  /** Where calls are left for the process that serves them. */
-  readonly room?: string
-  /** How long a call waits to be taken. */
-  readonly patienceS?: number
 }
 
 /**
@@ -41,7 +36,7 @@ export interface LauncherOptions {
  * to be killed half-way. A call that is served goes on just so.
  */
 export function blockLauncher(options: LauncherOptions): string {
-  const { node, bundle, snapshot, searchPath = SYSTEM_PATH, room = ROOM, patienceS = PATIENCE_S } = options
+  const { node, bundle, snapshot, searchPath = SYSTEM_PATH } = options
   const kept = KEPT_VARIABLES.map(name => `\${${name}+"${name}=$${name}"}`).join(' ')
   return `#!/bin/bash -p
 ${MARKERS.blockLauncher}
@@ -51,9 +46,7 @@ ${MARKERS.blockLauncher}
 node=${quote(node)}
 bundle=${quote(bundle)}
 snapshot=${quote(snapshot)}
-room=${quote(room)}
 scripts=${quote(SCRIPT_FOLDER)}
-log=/var/log/xen/xen-hotplug.log
 PATH=${quote(searchPath)}
 LC_ALL=C
 export PATH LC_ALL
@@ -89,67 +82,7 @@ run() {
   exec "\${start[@]}" "$bundle" "$@"
 }
 
-# Calls that depend on nothing but XENBUS_PATH can be served by a process that another call has started.
-is_usual() {
-  [ $# = 1 ] && [[ $1 = add || $1 = remove ]] && is_vbd && [ -z "\${XENSTORED_PATH-}\${XENSTORED_RUNDIR-}" ] &&
-    [ "\${script-$scripts/}" = "$scripts/\${script##*/}" ]
-}
-
-# Whether a process of this very bundle serves. While the file is empty it is being written.
-is_served() {
-  local server=
-  [ "$room/server" -nt "$bundle" ] || return
-  { read -r server <"$room/server"; } 2>/dev/null
-  [ -z "$server" ] || kill -0 "$server" 2>/dev/null
-}
-
-# Of those that find nobody one starts a process: who makes the file, or finds there one that is gone. Should two, the
-# first one sees that it is not the one that is named, and ends.
-start_server() {
-  set -C
-  { echo "$$" >"$room/server"; } 2>/dev/null || is_served || echo "$$" >|"$room/server"
-  set +C
-  [ "$(<"$room/server")" = "$$" ] || return
-  [ -d "\${log%/*}" ] || log=/dev/null
-  {
-    cd /
-    echo "$BASHPID" >|"$room/server"
-    run ${SERVE} "$room" "$BASHPID"
-  } </dev/null >/dev/null 2>>"$log" 3>&- &
-  # Or bash would tell xl of its end.
-  disown
-}
-
-# Leaves the call to who serves; returns if it was not taken, or not brought to an end.
-ask() {
-  local stat call word rest seconds=0
-  [ -d "$room" ] || mkdir -p -m 0700 "\${room%/*}" "$room" 2>/dev/null || return
-  # A pipe of our own, open both ways; who serves finds it in /proc.
-  exec 3<> <(:) || return
-  # proc_pid_stat(5): when this process was started, which tells it from a later one of its number.
-  read -r stat <"/proc/$$/stat"
-  stat=(\${stat##*) })
-  call="$1,\${XENBUS_PATH//\\//+},$$,\${stat[19]}"
-  trap 'is_stopped=yes; : >"$room/$call.stop"' TERM INT HUP
-  : >"$room/$call"
-  is_served || start_server
-  until read -r -t 1 -u 3 word; do
-    seconds=$((seconds + 1))
-    if [ "$seconds" -ge ${patienceS} ] || ! is_served; then
-      # Whoever removes it has the call.
-      rm "$room/$call" && return
-    fi
-  done 2>/dev/null
-  # Only for reading, so that its end is seen.
-  exec 4<"/proc/$$/fd/3" 3<&-
-  while read -r -u 4 word rest; do
-    case $word in
-      say) echo "$rest" >&2 ;;
-      exit) exit "$rest" ;;
-    esac
-  done
-}
-
+${askFunctions(options)}
 { [ -f "$node" ] && [ -x "$node" ]; } || fail "$node is not there or not executable; run xen-lun install-script again"
 [ -r "$bundle" ] || fail "$bundle is not there; run xen-lun install-script again"
 
@@ -172,8 +105,4 @@ ${MARKERS.commandLauncher}
 unset NODE_OPTIONS NODE_PATH NODE_V8_COVERAGE NODE_EXTRA_CA_CERTS NODE_DEBUG
 exec ${quote(node)} ${NODE_FLAGS.join(' ')} ${quote(bundle)} "$@"
 `
-}
-
-function quote(text: string): string {
-  return `'${text.replaceAll("'", `'\\''`)}'`
 }

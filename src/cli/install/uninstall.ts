@@ -1,6 +1,7 @@
 import { describe } from '../../host/command.ts'
 import type { Io } from '../io.ts'
 import { removeDiversion } from './divert.ts'
+import { checkInside, DIVERTED } from './inside.ts'
 import { findDiversion, type Installation } from './install.ts'
 import { LAYOUT, MARKERS, PLACES } from './layout.ts'
 import { isMarked, lookAt, removing, rootOf } from './places.ts'
@@ -16,6 +17,7 @@ import { disableUnits, forgetUnits, isSystemdRunning } from './systemd.ts'
 export async function uninstall({ host, signal }: Io, prefix: string | undefined): Promise<Installation> {
   const { files, executor } = host
   const root = rootOf(prefix)
+  await checkInside(files, root)
   const parts = await Promise.all(
     PLACES.map(async ([place, marker]) => {
       const path = `${root}${place}`
@@ -27,6 +29,7 @@ export async function uninstall({ host, signal }: Io, prefix: string | undefined
   const iscsi = `${root}${LAYOUT.blockIscsi}`
   // Where nothing of ours is diverted it is Xen's, and none of our business.
   const isOurs = diversion === 'ours' || isMarked((await files.read(iscsi)) ?? '', MARKERS.blockLauncher)
+  if (isOurs) await checkInside(files, root, DIVERTED)
   const given = isOurs ? [removing(files, iscsi, await lookAt(files, iscsi, MARKERS.blockLauncher))] : []
   const diverting = diversion === 'ours' ? [removeDiversion(root)] : []
   const hasUnits = parts.some(({ outcome }) => outcome.path.includes('/systemd/') && outcome.outcome === 'removed')
