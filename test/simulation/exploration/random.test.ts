@@ -3,7 +3,7 @@ import { exploreSeed } from './random/run.ts'
 import { KINDS } from './random/world.ts'
 
 /** `npm run explore` runs as many as one likes. */
-const SEEDS = 12
+const SEEDS = 6
 
 const worlds = KINDS.flatMap(kind =>
   [false, true].flatMap(hasKills => [false, true].map(hasFaults => [kind, hasKills, hasFaults] as const))
