@@ -70,7 +70,7 @@ const attachForDom0: Operate = async stage => {
 const detachForDom0: Operate = async ({ world, uses, host, actor, signal }) => {
   const { random } = world
   const place = pick(random, world.places)
-  if (chance(random, 75)) uses.release(holdOf(actor.name, place))
+  if (chance(random, 65)) uses.release(holdOf(actor.name, place))
   const how = pick(random, [{}, {}, { lingerMs: LINGER_MS }, { force: true }])
   await detachLun(place, { host, owner: actor.name, signal, ...how })
 }

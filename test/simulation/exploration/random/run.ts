@@ -22,7 +22,7 @@ export interface RandomRun {
   readonly counts: ReadonlyMap<string, number>
 }
 
-const OPERATIONS_EACH = 6
+const OPERATIONS_EACH = 10
 const LONGEST_MS = 4 * 3_600_000
 const SETTLE_MS = 180_000
 const FAULTS = [
