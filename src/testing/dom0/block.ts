@@ -1,5 +1,6 @@
 import type { BlockDevice } from './devices.ts'
 import type { IoQueue } from './io.ts'
+import { dropPages } from './page-cache.ts'
 import type { StorageArray } from './san.ts'
 import type { Scheduler } from './scheduler.ts'
 import { attribute, link, type Tree } from './tree.ts'
@@ -24,6 +25,7 @@ export function createBlock({ scsi, dm, part, ...parts }: BlockSpec): BlockDevic
     slaves: new Set(),
     openCount: 0,
     claims: [],
+    pages: new Map(),
     partitions: new Set(),
     scsi,
     dm,
@@ -93,6 +95,7 @@ export function stack(tree: Tree, map: BlockDevice, disk: BlockDevice): void {
 export function unstack(tree: Tree, map: BlockDevice, disk: BlockDevice): void {
   map.slaves.delete(disk)
   disk.holders.delete(map)
+  dropPages(disk)
   tree.remove(`${sysfsOf(map)}/slaves/${disk.name}`)
   tree.remove(`${sysfsOf(disk)}/holders/${map.name}`)
 }

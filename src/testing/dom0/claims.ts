@@ -1,4 +1,5 @@
 import type { BlockDevice } from './devices.ts'
+import { dropPages } from './page-cache.ts'
 import { fileError } from './tree.ts'
 
 /** All of device-mapper is one holder: maps, LVM and crypt may lie on one disk (`_dm_claim_ptr`, drivers/md/dm.c). */
@@ -35,7 +36,10 @@ export function claim(device: BlockDevice, holder: unknown): () => void {
 /** Opens the device as anybody may. Returns what closes it. */
 export function openBlock(device: BlockDevice): () => void {
   device.openCount++
-  return once(() => device.openCount--)
+  return once(() => {
+    device.openCount--
+    dropPages(device)
+  })
 }
 
 function holdersOf({ claims, holders }: BlockDevice): readonly unknown[] {

@@ -190,7 +190,7 @@ export function createDeviceUsers({ tree, kernel, proc }: Machine): DeviceUsers 
         },
       }
     },
-    readDevice: async (path, offset, length) => await nodeAt(path).read(offset, length),
+    readDevice: async (path, offset, length) => await nodeAt(path).read(offset, length, true),
     writeDevice: async (path, offset, data) => await nodeAt(path).write(offset, data),
   }
 }

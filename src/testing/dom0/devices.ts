@@ -55,6 +55,8 @@ export interface BlockDevice {
   openCount: number
   /** Who has it for himself, as mounts and swap do; not those stacked on it, which are its holders. */
   readonly claims: unknown[]
+  /** What the kernel keeps of it, page by page. */
+  readonly pages: Map<number, Uint8Array>
   /** The partitions the kernel knows on it. */
   readonly partitions: Set<BlockDevice>
   readonly part: Part | undefined

@@ -24,11 +24,11 @@ export function createFiles(shared: Tree, process: SimulatedProcess, proc: Pick<
       if (node.kind !== 'file') throw fileError('EISDIR', path)
       return toText(node.read())
     },
-    readAt: async (path, offset, length) => {
+    readAt: async (path, offset, length, { isDirect = false } = {}) => {
       await process.look(`read ${path} at ${offset}`)
       const node = await reach(path)
       if (node === undefined) throw fileError('ENOENT', path)
-      if (node.kind === 'device') return await process.wait(node.read(offset, length))
+      if (node.kind === 'device') return await process.wait(node.read(offset, length, isDirect))
       if (node.kind !== 'file') throw fileError('EISDIR', path)
       return toBytes(node.read()).subarray(offset, offset + length)
     },

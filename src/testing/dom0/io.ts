@@ -1,5 +1,6 @@
 import { isClaimed, openBlock } from './claims.ts'
 import type { BlockDevice, ScsiDevice } from './devices.ts'
+import { isOpen, readCached, writeCached } from './page-cache.ts'
 import { readVolume, type StorageArray, type Volume, writeVolume } from './san.ts'
 import type { Scheduler } from './scheduler.ts'
 import { fileError, type TreeDevice } from './tree.ts'
@@ -62,11 +63,16 @@ export function deviceNode(parts: IoParts, path: string, device: BlockDevice): T
     kind: 'device',
     major: device.major,
     minor: device.minor,
-    read: async (offset, length) => {
+    read: async (offset, length, isDirect) => {
       const room = device.part === undefined ? length : Math.max(0, Math.min(length, device.sizeBytes - offset))
-      return await onVolume(volume => readVolume(volume, startOf(device) + offset, room))
+      const ask = async (at: number, count: number): Promise<Uint8Array> =>
+        await onVolume(volume => readVolume(volume, startOf(device) + at, count))
+      return isDirect || !isOpen(device) ? await ask(offset, room) : await readCached(device, offset, room, ask)
     },
-    write: async (offset, data) => await onVolume(volume => writeVolume(volume, startOf(device) + offset, data)),
+    write: async (offset, data) => {
+      await onVolume(volume => writeVolume(volume, startOf(device) + offset, data))
+      writeCached(device, offset, data)
+    },
     sync: async () => await onVolume(() => {}),
     isClaimed: () => isClaimed(device),
   }

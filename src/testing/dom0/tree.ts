@@ -34,7 +34,7 @@ export interface TreeDevice {
   readonly kind: 'device'
   readonly major: number
   readonly minor: number
-  readonly read: (offset: number, length: number) => Promise<Uint8Array>
+  readonly read: (offset: number, length: number, isDirect: boolean) => Promise<Uint8Array>
   readonly write: (offset: number, data: Uint8Array) => Promise<void>
   readonly sync: () => Promise<void>
   /** Whether the kernel refuses it to one who wants it alone. */
