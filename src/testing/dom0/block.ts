@@ -46,7 +46,7 @@ export function publishBlock(tree: Tree, device: BlockDevice, folder: string): v
   for (const place of placesOf(device)) tree.put(place, link(relative(place, folder)))
   show('dev', () => `${device.major}:${device.minor}`)
   show('size', () => device.sizeBytes / SECTOR_BYTES)
-  show('ro', () => 0)
+  show('ro', () => (isReadOnly(device) ? 1 : 0))
   tree.makeDirectory(`${folder}/holders`)
   const { dm, part } = device
   if (part !== undefined) {
@@ -82,6 +82,11 @@ export function sysfsOf({ name }: BlockDevice): string {
 function relative(place: string, target: string): string {
   const up = '../'.repeat(place.split('/').length - '/sys/x'.split('/').length)
   return `${up}${target.replace('/sys/', '')}`
+}
+
+/** As a disk is, so is what lies on it. */
+export function isReadOnly({ scsi, part, slaves }: BlockDevice): boolean {
+  return scsi?.identity.isReadOnly ?? (part === undefined ? [...slaves] : [part.disk]).some(isReadOnly)
 }
 
 /** Puts a map onto a disk. */

@@ -24,7 +24,7 @@ export interface ScsiDevice {
   readonly lun: number
   readonly session: Session
   /** What it said at the last inquiry. */
-  identity: { readonly wwid: string; readonly serial: string }
+  identity: { readonly wwid: string; readonly serial: string; readonly isReadOnly: boolean }
   sizeBytes: number
   disk: BlockDevice | undefined
 }

@@ -4,7 +4,7 @@ import type { LoginTiming } from './iscsid.ts'
 import { bootMachine, type Machine, type MachineParts } from './machine.ts'
 import type { MultipathSettings } from './multipathd-output.ts'
 import { createArray, type TargetSpec, type VolumeSpec } from './san.ts'
-import { createSan, type San } from './san-control.ts'
+import { createSan, type SimulatedSan } from './san-control.ts'
 import { createScheduler, type Policy } from './scheduler.ts'
 import { type HostState, leftovers, readState } from './state.ts'
 import { createTree } from './tree.ts'
@@ -45,7 +45,7 @@ export interface SimulatedDaemon {
 export interface SimulatedDom0 extends DeviceUsers {
   /** To be given to `attachLun`, `createIscsiadm`, … After a reboot it is that of a new process. */
   readonly host: Host
-  readonly san: San
+  readonly san: SimulatedSan
   /** Without xenstored the `xenstore-*` commands fail; what it knew it knows again when it is started. */
   readonly daemons: Readonly<Record<'iscsid' | 'multipathd' | 'xenstored', SimulatedDaemon>>
   /** Domains, and the backends of their disks. */

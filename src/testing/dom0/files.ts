@@ -67,7 +67,8 @@ export function createFiles(shared: Tree, process: SimulatedProcess, proc: Pick<
       const node = await reach(path)
       if (node === undefined) return false
       if (node.kind !== 'file') throw fileError('EISDIR', path)
-      node.write(content)
+      const written = node.write(content)
+      if (written !== undefined) await process.wait(written)
       return true
     },
     replace: async (path, content, mode, scratch) => {

@@ -1,3 +1,4 @@
+import { isReadOnly } from './block.ts'
 import { isClaimed, openBlock } from './claims.ts'
 import type { BlockDevice, ScsiDevice } from './devices.ts'
 import { isOpen, readCached, writeCached } from './page-cache.ts'
@@ -70,6 +71,7 @@ export function deviceNode(parts: IoParts, path: string, device: BlockDevice): T
       return isDirect || !isOpen(device) ? await ask(offset, room) : await readCached(device, offset, room, ask)
     },
     write: async (offset, data) => {
+      if (isReadOnly(device)) throw fileError('EROFS', path)
       await onVolume(volume => writeVolume(volume, startOf(device) + offset, data))
       writeCached(device, offset, data)
     },
@@ -96,13 +98,14 @@ async function findVolume({ array, scheduler, ioQueue }: IoParts, path: string, 
 function isFailing(array: StorageArray, { scsi }: BlockDevice): boolean {
   if (scsi === undefined || scsi.session.state === 'FREE') return true
   const isHeard = scsi.session.state === 'LOGGED_IN' && array.isReachable(scsi.session.iqn, scsi.session.portal)
-  return isHeard && volumeBehind(array, scsi) === undefined
+  return isHeard && (volumeBehind(array, scsi) === undefined || array.isStandby(scsi.session.portal))
 }
 
 /** Whether its session, if it were up, would reach a volume. */
 function canReturn(array: StorageArray, { scsi }: BlockDevice): boolean {
   if (scsi === undefined) return false
-  return array.isReachable(scsi.session.iqn, scsi.session.portal) && volumeBehind(array, scsi) !== undefined
+  const { iqn, portal } = scsi.session
+  return array.isReachable(iqn, portal) && !array.isStandby(portal) && volumeBehind(array, scsi) !== undefined
 }
 
 function isQueueing({ dm, slaves }: BlockDevice): boolean {

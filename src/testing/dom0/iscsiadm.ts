@@ -168,10 +168,11 @@ async function rescan({ tree, scheduler }: IscsiadmParts, sessions: readonly Ses
   if (sessions.length === 0) return failed(EXIT.noObjects, 'iscsiadm: No matching sessions found\n')
   for (const { host, devices } of sessions) {
     const scan = tree.find(`/sys/class/scsi_host/host${host}/scan`)
-    if (scan?.kind === 'file') scan.write('- - -')
+    if (scan?.kind === 'file') await scan.write('- - -')
     for (const { hctl } of devices.values()) {
       const attribute = tree.find(`/sys/class/scsi_device/${hctl}/device/rescan`)
-      if (attribute?.kind === 'file') attribute.write('1')
+      // What fails it says in its log, and goes on.
+      if (attribute?.kind === 'file') await Promise.resolve(attribute.write('1')).catch(() => {})
     }
   }
   await scheduler.sleep(ASK_MS)

@@ -74,8 +74,13 @@ export function createKernel(tree: Tree, array: StorageArray, scheduler: Schedul
       tellPaths(session)
     })
   }
+  const standby = new WeakSet<Session>()
   array.onChange(() => {
     for (const session of sessions.values()) {
+      const isStandby = array.isStandby(session.portal)
+      if (isStandby !== standby.has(session)) tellPaths(session)
+      if (isStandby) standby.add(session)
+      else standby.delete(session)
       const isReachable = (): boolean => array.isReachable(session.iqn, session.portal)
       if (session.state !== 'LOGGED_IN' || isReachable()) continue
       const isSilent = array.portalState(session.portal) === 'cut'

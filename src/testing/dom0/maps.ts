@@ -15,7 +15,7 @@ export interface DeviceMapper {
    * @throws as `createMap` does, and the map stays as it is
    */
   loadMap(map: BlockDevice, disks: readonly BlockDevice[]): void
-  /** Takes the size of its smallest disk. */
+  /** Takes the size of its smallest disk that has one. */
   resizeMap(map: BlockDevice): void
   removeMap(map: BlockDevice): void
   /** Whether I/O waits while no disk below works. */
@@ -61,7 +61,8 @@ export function createDeviceMapper(parts: BlockLayerParts): DeviceMapper {
       parts.ioQueue.wake()
     },
     resizeMap: map => {
-      if (map.slaves.size > 0) map.sizeBytes = Math.min(...[...map.slaves].map(({ sizeBytes }) => sizeBytes))
+      const sizes = [...map.slaves].map(({ sizeBytes }) => sizeBytes).filter(size => size > 0)
+      if (sizes.length > 0) map.sizeBytes = Math.min(...sizes)
     },
     setQueueing: ({ dm }, isQueueing) => {
       if (dm !== undefined) dm.isQueueing = isQueueing

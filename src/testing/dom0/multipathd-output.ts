@@ -27,6 +27,7 @@ export interface MapView {
   readonly name: string
   readonly wwid: string
   readonly dm: string
+  readonly isReadOnly: boolean
   readonly faults: number
   readonly noPathRetry: MultipathSettings['noPathRetry'] | undefined
   /** Whether the kernel has been told to queue. */
@@ -67,7 +68,7 @@ export function formatMap(map: MapView): string {
 // libmultipath/print.c, snprint_queueing()
 const QUEUEING = { queue: 'on', fail: 'off', unset: '-' }
 
-function mapBody({ name, wwid, dm, faults, paths, noPathRetry, isQueueing }: MapView): string {
+function mapBody({ name, wwid, dm, isReadOnly, faults, paths, noPathRetry, isQueueing }: MapView): string {
   const [first] = paths
   const fields: readonly (readonly [string, string | number])[] = [
     ['name', name],
@@ -76,7 +77,7 @@ function mapBody({ name, wwid, dm, faults, paths, noPathRetry, isQueueing }: Map
     ['failback', 'manual'],
     ['queueing', QUEUEING[noPathRetry ?? 'unset']],
     ['paths', paths.filter(({ isUp }) => isUp).length],
-    ['write_prot', 'rw'],
+    ['write_prot', isReadOnly ? 'ro' : 'rw'],
     ['dm_st', 'active'],
     ['features', isQueueing ? '1 queue_if_no_path' : '0'],
     ['hwhandler', '1 alua'],

@@ -1,3 +1,4 @@
+import { isReadOnly } from './block.ts'
 import { DEVICE_MAPPER, mayClaim } from './claims.ts'
 import type { BlockDevice } from './devices.ts'
 import type { Kernel } from './kernel.ts'
@@ -72,7 +73,7 @@ export function createMultipathd(
     kernel.setQueueing(map.device, noPathRetry === 'queue')
   }
   const makeMap = (path: Path): boolean => {
-    if (!mayClaim(path.disk, DEVICE_MAPPER)) return false
+    if (path.disk.sizeBytes === 0 || !mayClaim(path.disk, DEVICE_MAPPER)) return false
     const name = settings.hasFriendlyNames ? `mpath${String.fromCodePoint(0x61 + nextAlias++)}` : path.wwid
     const device = kernel.createMap(name, `mpath-${path.wwid}`, [path.disk])
     path.map = { wwid: path.wwid, name, device, paths: [path], waiting: [], faults: 0, noPathRetry: undefined }
@@ -237,5 +238,14 @@ function viewPath(path: Path): PathView {
 
 function viewMap({ name, wwid, device, faults, paths, noPathRetry }: MultipathMap): MapView {
   const isQueueing = device.dm?.isQueueing === true
-  return { name, wwid, dm: device.name, faults, paths: paths.map(viewPath), noPathRetry, isQueueing }
+  return {
+    name,
+    wwid,
+    dm: device.name,
+    isReadOnly: isReadOnly(device),
+    faults,
+    paths: paths.map(viewPath),
+    noPathRetry,
+    isQueueing,
+  }
 }

@@ -1,4 +1,5 @@
 import {
+  type InquiryBehaviour,
   readVolume,
   type StorageArray,
   type TargetChap,
@@ -50,10 +51,18 @@ export interface San {
   reset(): Promise<void>
 }
 
+/** What only the simulated array can do. */
+export interface SimulatedSan extends San {
+  /** Makes inquiries by a write to a device's `rescan` slow, or fail. Without it they wait as long as the session may live. */
+  setInquiries(portal: string, behaviour: InquiryBehaviour): Promise<void>
+  /** In standby a LUN has the size 0 to who asks, and no I/O succeeds. Afterwards it has its own once it is asked again. */
+  setStandby(portal: string, isStandby: boolean): Promise<void>
+}
+
 const MIB = 1 << 20
 
 /** The array's console. */
-export function createSan(array: StorageArray): San {
+export function createSan(array: StorageArray): SimulatedSan {
   const { volumes, targets } = array
   const targetOf = (iqn: string) => {
     const target = targets.get(iqn)
@@ -97,8 +106,14 @@ export function createSan(array: StorageArray): San {
     restorePortal: async portal => array.setPortalState(portal, 'up'),
     killTarget: async iqn => run(iqn, false),
     startTarget: async iqn => run(iqn, true),
+    setInquiries: async (portal, behaviour) => array.setInquiryBehaviour(portal, behaviour),
+    setStandby: async (portal, isStandby) => array.setStandby(portal, isStandby),
     reset: async () => {
-      for (const portal of array.portals) array.setPortalState(portal, 'up')
+      for (const portal of array.portals) {
+        array.setPortalState(portal, 'up')
+        array.setInquiryBehaviour(portal, {})
+        array.setStandby(portal, false)
+      }
       for (const iqn of targets.keys()) removeTarget(iqn)
       volumes.clear()
     },

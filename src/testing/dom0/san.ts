@@ -5,6 +5,7 @@ export interface Volume {
   /** As multipath names it, from VPD page 0x83. */
   readonly wwid: string
   sizeBytes: number
+  readonly isReadOnly: boolean
   /** Blocks that were written; all others are zero. */
   readonly blocks: Map<number, Uint8Array>
 }
@@ -24,6 +25,8 @@ export interface VolumeSpec {
   readonly sizeMiB: number
   /** Hex digits; made up, never twice the same, if left out. */
   readonly serial?: string
+  /** What the array lets nobody write to: disks and maps of it are read-only. */
+  readonly isReadOnly?: boolean
 }
 
 export interface TargetSpec {
@@ -46,6 +49,14 @@ export interface Target {
 /** `cut`: packets vanish. `refused`: connections are reset. */
 export type PortalState = 'up' | 'cut' | 'refused'
 
+/** How the devices behind a portal answer when the kernel asks what they are. */
+export interface InquiryBehaviour {
+  /** Default 0. */
+  readonly takesMs?: number
+  /** The write to `rescan` ends with EIO, and the kernel believes what it did before. */
+  readonly isFailing?: boolean
+}
+
 /** The array as the initiator meets it. */
 export interface StorageArray {
   readonly portals: readonly [string, string, ...string[]]
@@ -53,6 +64,10 @@ export interface StorageArray {
   readonly targets: Map<string, Target>
   portalState(portal: string): PortalState
   setPortalState(portal: string, state: PortalState): void
+  inquiryBehaviour(portal: string): InquiryBehaviour
+  setInquiryBehaviour(portal: string, behaviour: InquiryBehaviour): void
+  isStandby(portal: string): boolean
+  setStandby(portal: string, isStandby: boolean): void
   addVolume(spec: VolumeSpec): Volume
   addTarget(spec: TargetSpec): void
   /** Whether a session to this target over this portal can live. */
@@ -70,6 +85,8 @@ const SERIAL_DIGITS = 25
 
 export function createArray(portals: StorageArray['portals']): StorageArray {
   const states = new Map<string, PortalState>()
+  const inquiries = new Map<string, InquiryBehaviour>()
+  const standby = new Set<string>()
   const volumes = new Map<string, Volume>()
   const targets = new Map<string, Target>()
   const listeners: (() => void)[] = []
@@ -78,23 +95,39 @@ export function createArray(portals: StorageArray['portals']): StorageArray {
   const changed = (): void => {
     for (const listener of listeners) listener()
   }
+  const check = (portal: string): void => {
+    if (!portals.includes(portal)) throw new Error(`no such portal: ${portal}`)
+  }
   return {
     portals,
     volumes,
     targets,
     portalState: portal => states.get(portal) ?? 'up',
     setPortalState: (portal, state) => {
-      if (!portals.includes(portal)) throw new Error(`no such portal: ${portal}`)
+      check(portal)
       states.set(portal, state)
       changed()
     },
-    addVolume: ({ name, sizeMiB, serial = newSerial() }) => {
+    inquiryBehaviour: portal => inquiries.get(portal) ?? {},
+    setInquiryBehaviour: (portal, behaviour) => {
+      check(portal)
+      inquiries.set(portal, behaviour)
+    },
+    isStandby: portal => standby.has(portal),
+    setStandby: (portal, isStandby) => {
+      check(portal)
+      if (isStandby) standby.add(portal)
+      else standby.delete(portal)
+      changed()
+    },
+    addVolume: ({ name, sizeMiB, serial = newSerial(), isReadOnly = false }) => {
       if (volumes.has(name)) throw new Error(`there is a volume ${name} already`)
       const wwid = `${WWID_PREFIX}${serial
         .replaceAll(/[^0-9a-f]/gi, '')
         .padEnd(SERIAL_DIGITS, '0')
         .slice(0, SERIAL_DIGITS)}`
-      const volume = { name, serial, wwid, sizeBytes: sizeMiB * MIB, blocks: new Map<number, Uint8Array>() }
+      const blocks = new Map<number, Uint8Array>()
+      const volume = { name, serial, wwid, sizeBytes: sizeMiB * MIB, isReadOnly, blocks }
       volumes.set(name, volume)
       return volume
     },

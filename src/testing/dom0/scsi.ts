@@ -1,8 +1,8 @@
 import { type BlockLayerParts, createBlock, hideBlock, publishBlock, unstack } from './block.ts'
 import type { BlockDevice, ScsiDevice, Session } from './devices.ts'
-import { deviceNode, volumeBehind } from './io.ts'
+import { describeVolume, inquire } from './inquiry.ts'
+import { deviceNode } from './io.ts'
 import { createPartitions, type Partitions } from './partitions.ts'
-import type { StorageArray } from './san.ts'
 import { attribute, fileError, link, type Tree } from './tree.ts'
 
 /** The SCSI layer: LUNs become devices, devices become disks. */
@@ -59,14 +59,15 @@ export function createScsiLayer(parts: BlockLayerParts): ScsiLayer {
       hctl: `${session.host}:0:0:${lun}`,
       lun,
       session,
-      identity: volume,
-      sizeBytes: volume.sizeBytes,
+      ...describeVolume(array, session.portal, volume),
       disk: undefined,
     }
     session.devices.set(lun, scsi)
     publishScsi(tree, scsi, {
-      rescan: () => inquire(array, scsi),
-      delete: () => scheduler.after(DELETE_MS, () => remove(scsi)),
+      rescan: () => inquire(array, scheduler, scsi, `${folderOf(scsi)}/rescan`),
+      delete: () => {
+        scheduler.after(DELETE_MS, () => remove(scsi))
+      },
     })
     scheduler.after(DISK_MS, () => addDisk(scsi))
   }
@@ -94,20 +95,10 @@ function createDisk(scsi: ScsiDevice, index: number): BlockDevice {
   })
 }
 
-// The kernel keeps what a device said of itself until it is told to ask again.
-function inquire(array: StorageArray, scsi: ScsiDevice): void {
-  const volume = scsi.session.state === 'LOGGED_IN' ? volumeBehind(array, scsi) : undefined
-  if (volume === undefined) return
-  const { wwid, serial, sizeBytes } = volume
-  scsi.identity = { wwid, serial }
-  scsi.sizeBytes = sizeBytes
-  if (scsi.disk !== undefined) scsi.disk.sizeBytes = sizeBytes
-}
-
 function publishScsi(
   tree: Tree,
   scsi: ScsiDevice,
-  orders: { readonly rescan: () => void; readonly delete: () => void }
+  orders: { readonly rescan: () => void | Promise<void>; readonly delete: () => void }
 ): void {
   const folder = folderOf(scsi)
   const show = (name: string, read: () => string | Uint8Array): void => tree.put(`${folder}/${name}`, attribute(read))

@@ -13,7 +13,8 @@ export interface TreeFile {
   readonly mode: number
   /** May throw what a read of such a file throws. */
   readonly read: () => string | Uint8Array
-  readonly write: (text: string) => void
+  /** Of an attribute that takes its time, settles when it is done. */
+  readonly write: (text: string) => void | Promise<void>
 }
 
 export interface TreeLink {
@@ -55,7 +56,7 @@ export function textFile(text: string, mode = 0o644): TreeFile {
 }
 
 /** An attribute of sysfs: what it shows, and what a write to it does. */
-export function attribute(read: () => string | Uint8Array, write: (text: string) => void = () => {}): TreeFile {
+export function attribute(read: () => string | Uint8Array, write: TreeFile['write'] = () => {}): TreeFile {
   return { kind: 'file', mode: 0o644, read, write }
 }
 
