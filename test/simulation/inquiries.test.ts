@@ -43,8 +43,18 @@ test('a rescan that fails leaves it', async () => {
   expect(await sizeOf(dom0)).toBe(SECTORS[128])
 })
 
-test('over a portal that was just cut it waits for the session to be given up, and changes nothing', async () => {
+test('over a portal that was just cut it ends well, changes nothing, and the session seems to live', async () => {
   const { dom0 } = await createAttached()
+  await dom0.san.resizeVolume('v0', 128)
+  await dom0.san.cutPortal('10.0.1.1:3260')
+  expect(await dom0.host.files.write(RESCAN, '1')).toBe(true)
+  expect(dom0.state().sessions.map(({ state }) => state)).toEqual(['LOGGED_IN', 'LOGGED_IN'])
+  expect(await sizeOf(dom0)).toBe(SECTORS[64])
+})
+
+test('if it waits, it does until the session is given up', async () => {
+  const { dom0 } = await createAttached()
+  await dom0.san.setInquiries('10.0.1.1:3260', { isWaiting: true })
   await dom0.san.resizeVolume('v0', 128)
   await dom0.san.cutPortal('10.0.1.1:3260')
   const state = (): string | undefined => dom0.state().sessions.find(({ portal }) => portal === '10.0.1.1:3260')?.state
@@ -54,8 +64,9 @@ test('over a portal that was just cut it waits for the session to be given up, a
   expect(dom0.host.clock.now()).toBeGreaterThan(15_000)
 })
 
-test('over one that comes back it learns what is new', async () => {
+test('if it waits, and the portal comes back, it learns what is new', async () => {
   const { dom0 } = await createAttached()
+  await dom0.san.setInquiries('10.0.1.1:3260', { isWaiting: true })
   await dom0.san.resizeVolume('v0', 128)
   await dom0.san.cutPortal('10.0.1.1:3260')
   const rescan = dom0.host.files.write(RESCAN, '1')

@@ -17,7 +17,7 @@ export function describeVolume(
 
 /**
  * What a write to `rescan` does. The kernel keeps what a device said of itself until it is told to ask again, and if
- * nobody answers then, also afterwards: the write ends well once the session has been given up.
+ * nobody answers then, also afterwards: the write ends well all the same.
  */
 export function inquire(
   array: StorageArray,
@@ -26,7 +26,7 @@ export function inquire(
   path: string
 ): void | Promise<void> {
   const { session } = scsi
-  const { takesMs = 0, isFailing = false } = array.inquiryBehaviour(session.portal)
+  const { takesMs = 0, isFailing = false, isWaiting = false } = array.inquiryBehaviour(session.portal)
   const isHeard = (): boolean => session.state === 'LOGGED_IN' && array.isReachable(session.iqn, session.portal)
   const ask = (): void => {
     const volume = isHeard() ? volumeBehind(array, scsi) : undefined
@@ -34,14 +34,14 @@ export function inquire(
     Object.assign(scsi, describeVolume(array, session.portal, volume))
     if (scsi.disk !== undefined) scsi.disk.sizeBytes = scsi.sizeBytes
   }
-  if (takesMs === 0 && !isFailing && isHeard()) {
+  if (takesMs === 0 && !isFailing && (isHeard() || !isWaiting)) {
     ask()
     return undefined
   }
   const wait = async (): Promise<void> => {
     await scheduler.sleep(takesMs)
     if (isFailing) throw fileError('EIO', path)
-    while (!isHeard() && session.state !== 'FREE' && session.devices.get(scsi.lun) === scsi) {
+    while (isWaiting && !isHeard() && session.state !== 'FREE' && session.devices.get(scsi.lun) === scsi) {
       await scheduler.sleep(LOOK_MS)
     }
     ask()

@@ -53,7 +53,7 @@ export interface San {
 
 /** What only the simulated array can do. */
 export interface SimulatedSan extends San {
-  /** Makes inquiries by a write to a device's `rescan` slow, or fail. Without it they wait as long as the session may live. */
+  /** Makes inquiries by a write to a device's `rescan` slow, or fail; `{}` makes them what they were. */
   setInquiries(portal: string, behaviour: InquiryBehaviour): Promise<void>
   /** In standby a LUN has the size 0 to who asks, and no I/O succeeds. Afterwards it has its own once it is asked again. */
   setStandby(portal: string, isStandby: boolean): Promise<void>

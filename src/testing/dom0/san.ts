@@ -55,6 +55,11 @@ export interface InquiryBehaviour {
   readonly takesMs?: number
   /** The write to `rescan` ends with EIO, and the kernel believes what it did before. */
   readonly isFailing?: boolean
+  /**
+   * While nobody answers the write waits until the session is given up, as the kernel makes it wait. Default false: it ends
+   * at once. Either way the kernel believes what it did before.
+   */
+  readonly isWaiting?: boolean
 }
 
 /** The array as the initiator meets it. */
