@@ -21,6 +21,10 @@ export interface SimulatedProcess {
   kill(): void
 }
 
+// setTimeout() of Node: what it cannot count, NaN and Infinity too, is 1 ms.
+const TIMER_MAX_MS = 2 ** 31 - 1
+const OVERFLOW_MS = 1
+
 /** `onClose` hears of every descriptor that goes, whoever closes it. */
 export function createProcess(
   pid: number,
@@ -47,7 +51,7 @@ export function createProcess(
       now: () => scheduler.now(),
       sleep: async (ms, signal) => {
         await alive()
-        await scheduler.sleep(ms, signal)
+        await scheduler.sleep(ms <= TIMER_MAX_MS ? ms : OVERFLOW_MS, signal)
         await alive()
       },
     },
