@@ -10,6 +10,8 @@ export interface DomainSpec {
   readonly domid: number
   readonly name: string
   readonly uuid: string
+  /** The domain it serves as a stub domain: its number. */
+  readonly target?: number
 }
 
 /** A disk that is served to a domain, as a toolstack makes it known. */
@@ -69,11 +71,12 @@ const FIRST_QEMU_PID = 2000
 export function createXen(parts: XenParts): SimulatedXen {
   const { tree, xenstore } = parts
   return {
-    addDomain: ({ domid, name, uuid }) => {
+    addDomain: ({ domid, name, uuid, target }) => {
       xenstore.write({
         [`/local/domain/${domid}/vm`]: `/vm/${uuid}`,
         [`/local/domain/${domid}/name`]: name,
         [`/local/domain/${domid}/domid`]: String(domid),
+        ...(target !== undefined && { [`/local/domain/${domid}/target`]: String(target) }),
         [`/vm/${uuid}/name`]: name,
         [`/vm/${uuid}/uuid`]: uuid,
       })
