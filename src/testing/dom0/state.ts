@@ -63,6 +63,8 @@ export interface HostState {
   readonly journal: readonly string[]
   /** Backend directories in xenstore, e.g. `/local/domain/0/backend/vbd/1/51712`. */
   readonly vbds: readonly string[]
+  /** Files below /var/lib/iscsi that a writer left who was killed; absent where there are none. */
+  readonly drafts?: readonly string[]
 }
 
 interface StateParts {
@@ -77,6 +79,9 @@ export function readState({ tree, kernel, multipathd, xenstore }: StateParts): H
   const disks = [...kernel.disks.values()].flatMap(({ name, scsi, sizeBytes }) =>
     scsi === undefined ? [] : [{ name, scsi, sizeBytes }]
   )
+  const drafts = filesBelow(tree, DATABASE).filter(isDraft)
+  const kept = (folder: string): readonly string[] =>
+    filesBelow(tree, `${DATABASE}/${folder}`).filter(path => !isDraft(path))
   return {
     sessions: [...kernel.sessions.values()].map(({ sid, iqn, portal, iface, state }) => ({
       id: sid,
@@ -109,12 +114,13 @@ export function readState({ tree, kernel, multipathd, xenstore }: StateParts): H
           })),
         }))
       : undefined,
-    records: filesBelow(tree, `${DATABASE}/nodes`),
-    discoveries: filesBelow(tree, `${DATABASE}/send_targets`),
-    ifaces: filesBelow(tree, `${DATABASE}/ifaces`),
+    records: kept('nodes'),
+    discoveries: kept('send_targets'),
+    ifaces: kept('ifaces'),
     wwids: multipathd.wwids(),
     journal: filesBelow(tree, '/run/xen-lun'),
     vbds: [...xenstore.values.keys()].filter(key => /^\/local\/domain\/0\/backend\/vbd\/\d+\/\d+$/.test(key)),
+    ...(drafts.length > 0 && { drafts }),
   }
 }
 
@@ -123,6 +129,10 @@ export function leftovers(state: HostState): readonly string[] {
   return Object.entries(state).flatMap(([kind, found]: [string, readonly unknown[] | undefined]) =>
     (found ?? []).map(item => `${kind}: ${typeof item === 'string' ? item : JSON.stringify(item)}`)
   )
+}
+
+function isDraft(path: string): boolean {
+  return /\/\.[^/]+\.draft$/.test(path)
 }
 
 function filesBelow(tree: Tree, path: string): readonly string[] {
