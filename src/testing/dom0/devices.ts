@@ -16,6 +16,8 @@ export interface Session extends SessionSpec {
   /** Seconds until I/O fails after a loss. */
   recoveryTimeoutS: number
   readonly devices: Map<number, ScsiDevice>
+  /** What `target_id` reads since the kernel has unbound the target, as it does in a logout; undefined before. */
+  unboundAs: '-1' | '4294967295' | undefined
 }
 
 /** A LUN as one session sees it. */

@@ -3,6 +3,8 @@ import { createDeviceUsers, type DeviceUsers } from './device-users.ts'
 import type { LoginTiming } from './iscsid.ts'
 import { bootMachine, type Machine, type MachineParts } from './machine.ts'
 import type { MultipathSettings } from './multipathd-output.ts'
+import { createOtherTools, type OtherTools } from './other-tools.ts'
+import { type PlantedFile, plant } from './plant.ts'
 import { createArray, type TargetSpec, type VolumeSpec } from './san.ts'
 import { createSan, type SimulatedSan } from './san-control.ts'
 import { createScheduler, type Policy } from './scheduler.ts'
@@ -42,7 +44,7 @@ export interface SimulatedDaemon {
 }
 
 /** A Xen dom0 with open-iscsi, multipathd and xenstore, and a SAN, all in memory and in virtual time. */
-export interface SimulatedDom0 extends DeviceUsers {
+export interface SimulatedDom0 extends DeviceUsers, OtherTools {
   /** To be given to `attachLun`, `createIscsiadm`, … After a reboot it is that of a new process. */
   readonly host: Host
   readonly san: SimulatedSan
@@ -56,6 +58,8 @@ export interface SimulatedDom0 extends DeviceUsers {
   state(): HostState
   /** One line for everything that would not be there if nothing was attached. */
   leftovers(): readonly string[]
+  /** Puts a file anywhere, of any kind and owner. */
+  plant(path: string, file: PlantedFile): void
   /** Another process on the same host. */
   startUser(): SimulatedUser
   /**
@@ -110,7 +114,9 @@ export function createSimulatedDom0(options: SimulationOptions = {}): SimulatedD
       users.push(user)
       return user
     }
-    return { ...machine, number, users, addUser, deviceUsers: createDeviceUsers(machine), host: addUser().host }
+    const deviceUsers = createDeviceUsers(machine)
+    const otherTools = createOtherTools(machine)
+    return { ...machine, number, users, addUser, deviceUsers, otherTools, host: addUser().host }
   }
   let machine = start(1)
   const daemon = (name: keyof Machine['daemons']): SimulatedDaemon => ({
@@ -131,6 +137,10 @@ export function createSimulatedDom0(options: SimulationOptions = {}): SimulatedD
     started,
     state: () => readState(machine),
     leftovers: () => leftovers(readState(machine)),
+    plant: (path, file) => plant(machine.tree, path, file),
+    plantRecord: (...args) => machine.otherTools.plantRecord(...args),
+    addSession: (...args) => machine.otherTools.addSession(...args),
+    interruptLogouts: (...args) => machine.otherTools.interruptLogouts(...args),
     startUser: () => machine.addUser(),
     reboot: async () => {
       for (const user of machine.users) user.kill()

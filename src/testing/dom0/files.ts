@@ -8,8 +8,15 @@ export function createFiles(shared: Tree, process: SimulatedProcess, proc: Pick<
   const tree = withSelf(shared, process.pid)
   /** Waits for ever where the file system does not answer. */
   const reach = async (path: string, isLink = false): Promise<TreeNode | undefined> => {
+    checkNames(path)
     const node = tree.find(path, { isLink })
     if (node?.kind === 'hung') await new Promise(() => {})
+    return node
+  }
+  /** Opens it, which ends on a FIFO only when somebody opens its other end. */
+  const open = async (path: string, isLink = false): Promise<TreeNode | undefined> => {
+    const node = await reach(path, isLink)
+    if (node?.kind === 'fifo') await new Promise(() => {})
     return node
   }
   const statAt = async (path: string, isLink: boolean): Promise<FileStat | undefined> => {
@@ -19,14 +26,14 @@ export function createFiles(shared: Tree, process: SimulatedProcess, proc: Pick<
   return {
     read: async path => {
       await process.look(`read ${path}`)
-      const node = await reach(path)
+      const node = await open(path)
       if (node === undefined) return undefined
       if (node.kind !== 'file') throw fileError('EISDIR', path)
       return toText(node.read())
     },
     readAt: async (path, offset, length, { isDirect = false } = {}) => {
       await process.look(`read ${path} at ${offset}`)
-      const node = await reach(path)
+      const node = await open(path)
       if (node === undefined) throw fileError('ENOENT', path)
       if (node.kind === 'device') return await process.wait(node.read(offset, length, isDirect))
       if (node.kind !== 'file') throw fileError('EISDIR', path)
@@ -44,6 +51,7 @@ export function createFiles(shared: Tree, process: SimulatedProcess, proc: Pick<
     },
     realpath: async path => {
       await process.look(`realpath ${path}`)
+      checkNames(path)
       const found = tree.resolve(path)
       if (found !== undefined) await reach(found, true)
       return found
@@ -66,6 +74,7 @@ export function createFiles(shared: Tree, process: SimulatedProcess, proc: Pick<
       await process.act(`write ${path}`)
       const node = await reach(path)
       if (node === undefined) return false
+      if (node.kind === 'fifo') return true
       if (node.kind !== 'file') throw fileError('EISDIR', path)
       const written = node.write(content)
       if (written !== undefined) await process.wait(written)
@@ -73,6 +82,8 @@ export function createFiles(shared: Tree, process: SimulatedProcess, proc: Pick<
     },
     replace: async (path, content, mode, scratch) => {
       const draft = draftOf(path, scratch)
+      checkNames(path)
+      checkNames(draft)
       const folder = draft.slice(0, draft.lastIndexOf('/'))
       if ((await reach(folder))?.kind !== 'directory') throw fileError('ENOENT', folder)
       await process.act(`create ${draft}`)
@@ -96,10 +107,10 @@ export function createFiles(shared: Tree, process: SimulatedProcess, proc: Pick<
       if (node?.kind === 'directory') throw fileError('EISDIR', path)
       return node !== undefined && tree.remove(path)
     },
-    makeDirectory: async path => {
+    makeDirectory: async (path, mode) => {
       if ((await reach(path))?.kind === 'directory') return
       await process.act(`mkdir ${path}`)
-      tree.makeDirectory(path)
+      tree.makeDirectory(path, mode)
     },
     removeDirectory: async path => {
       if ((await reach(path))?.kind !== 'directory' || tree.list(path).length > 0) return false
@@ -108,17 +119,19 @@ export function createFiles(shared: Tree, process: SimulatedProcess, proc: Pick<
     },
     sync: async path => {
       await process.act(`sync ${path}`)
-      const node = await reach(path)
+      const node = await open(path)
       if (node?.kind === 'device') await process.wait(node.sync())
       return node !== undefined
     },
     withDescriptor: async (path, use) => {
-      if ((await reach(path)) === undefined) {
+      if ((await reach(path, true)) === undefined) {
         await process.act(`create ${path}`)
-        if (tree.find(path) === undefined) tree.put(path, textFile('', 0o600))
+        if (tree.find(path, { isLink: true }) === undefined) tree.put(path, textFile('', 0o600))
       }
-      const node = await reach(path)
+      const node = await open(path, true)
       if (node === undefined) throw fileError('ENOENT', path)
+      if (node.kind === 'link') throw fileError('ELOOP', path)
+      if (node.kind === 'directory') throw fileError('EISDIR', path)
       const descriptor = process.open(tree.inodeOf(node))
       const hide = proc.openFile({ pid: process.pid, descriptor, path, node, flags: APPEND })
       try {
@@ -132,6 +145,12 @@ export function createFiles(shared: Tree, process: SimulatedProcess, proc: Pick<
 }
 
 const APPEND = 0o102001 // O_LARGEFILE | O_APPEND | O_WRONLY
+
+const NAME_MAX = 255
+
+function checkNames(path: string): void {
+  if (path.split('/').some(name => Buffer.byteLength(name) > NAME_MAX)) throw fileError('ENAMETOOLONG', path)
+}
 
 function withSelf(tree: Tree, pid: number): Tree {
   const own = (path: string): string => path.replace(/^\/proc\/self(?=\/|$)/, `/proc/${pid}`)
@@ -149,14 +168,17 @@ const toBytes = (content: string | Uint8Array): Uint8Array =>
   typeof content === 'string' ? new TextEncoder().encode(content) : content
 
 function statOf(node: TreeNode, inode: number): FileStat {
-  const common = { sizeBytes: 0, uid: 0, mtimeMs: 0, inode, device: { major: 0, minor: 0 } }
+  const uid = 'uid' in node ? (node.uid ?? 0) : 0
+  const common = { sizeBytes: 0, uid, mtimeMs: 0, inode, device: { major: 0, minor: 0 } }
   switch (node.kind) {
     case 'file':
       return { ...common, kind: 'file', sizeBytes: toBytes(node.read()).length, mode: node.mode }
     case 'device':
       return { ...common, kind: 'block', mode: 0o660, device: { major: node.major, minor: node.minor } }
     case 'directory':
-      return { ...common, kind: 'directory', mode: 0o755, mtimeMs: node.changes }
+      return { ...common, kind: 'directory', mode: node.mode, mtimeMs: node.changes }
+    case 'fifo':
+      return { ...common, kind: 'other', mode: node.mode }
     case 'hung':
     case 'link':
       return { ...common, kind: 'link', mode: 0o777 }

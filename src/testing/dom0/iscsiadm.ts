@@ -155,13 +155,21 @@ function sessionsOf({ kernel }: IscsiadmParts, options: Options, portal: string 
 async function logOut({ iscsid }: IscsiadmParts, sessions: readonly Session[]): Promise<CommandResult> {
   if (sessions.length === 0) return failed(EXIT.noObjects, 'iscsiadm: No matching sessions found\n')
   if (!iscsid.isRunning()) return noDaemon('')
-  await Promise.all(sessions.map(async session => await iscsid.logout(session)))
-  const [before, after] = [sessions.map(sessionLabel), sessions.map(sessionLabel)]
+  const codes = await Promise.all(sessions.map(async session => await iscsid.logout(session)))
+  const labels = sessions.map(sessionLabel)
+  const isDone = (_: unknown, n: number): boolean => codes[n] === EXIT.success
   const lines = [
-    ...before.map(text => `Logging out of session ${text}\n`),
-    ...after.map(text => `Logout of ${text} successful.\n`),
+    ...labels.map(text => `Logging out of session ${text}\n`),
+    ...labels.filter(isDone).map(text => `Logout of ${text} successful.\n`),
   ]
-  return answer(lines.join(''))
+  const left = labels.filter((_, n) => !isDone(_, n))
+  if (left.length === 0) return answer(lines.join(''))
+  const errors = left.map(
+    text =>
+      `iscsiadm: Could not logout of ${text}.\niscsiadm: initiator reported error (18 - could not communicate to iscsid)\n`
+  )
+  const stderr = `${errors.join('')}iscsiadm: Could not logout of all requested sessions\n`
+  return answer(lines.join(''), EXIT.daemonLost, stderr)
 }
 
 async function rescan({ tree, scheduler }: IscsiadmParts, sessions: readonly Session[]): Promise<CommandResult> {

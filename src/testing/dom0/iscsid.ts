@@ -11,6 +11,7 @@ export const EXIT = {
   transportTimeout: 8,
   pduTimeout: 11,
   sessionExists: 15,
+  daemonLost: 18,
   fatalLogin: 19,
   noDaemon: 20,
   noObjects: 21,
@@ -26,7 +27,10 @@ export interface Iscsid {
   sessionOf(record: RecordFile): Session | undefined
   /** Goes on, whatever becomes of who asked. */
   login(record: RecordFile): Promise<number>
-  logout(session: Session): Promise<void>
+  /** Answers an exit code. */
+  logout(session: Session): Promise<number>
+  /** The next `count` logouts end as if it died in the middle of each: the session stays, without its target. */
+  interruptLogouts(count: number): void
   readonly timing: LoginTiming
 }
 
@@ -42,6 +46,7 @@ const LOGOUT_TIMEOUT_MS = 15_000
 
 export function createIscsid(kernel: Kernel, array: StorageArray, scheduler: Scheduler): Iscsid {
   let isRunning = true
+  let interruptions = 0
   /** Records whose login is on its way. */
   const pending = new Set<string>()
   const timing: LoginTiming = { loginMs: 150, logoutMs: 50 }
@@ -118,7 +123,17 @@ export function createIscsid(kernel: Kernel, array: StorageArray, scheduler: Sch
     logout: async session => {
       const isHeard = array.isReachable(session.iqn, session.portal)
       await scheduler.sleep(isHeard ? timing.logoutMs : LOGOUT_TIMEOUT_MS)
-      if (kernel.sessions.get(session.sid) === session) kernel.destroySession(session)
+      if (kernel.sessions.get(session.sid) !== session) return EXIT.success
+      if (interruptions > 0) {
+        interruptions--
+        kernel.unbind(session, '-1')
+        return EXIT.daemonLost
+      }
+      kernel.destroySession(session)
+      return EXIT.success
+    },
+    interruptLogouts: count => {
+      interruptions = count
     },
   }
 }

@@ -24,6 +24,8 @@ export interface Kernel extends DeviceMapper, Partitions {
   /** A login that was refused had a session, too, and its number is used up. */
   skipSession(): void
   destroySession(session: Session): void
+  /** Takes its devices away for good, and stays: half a logout. */
+  unbind(session: Session, targetId: NonNullable<Session['unboundAs']>): void
   /** The session's connection has been made again. */
   recover(session: Session): void
   /** Whether I/O through this disk can succeed now. */
@@ -105,6 +107,7 @@ export function createKernel(tree: Tree, array: StorageArray, scheduler: Schedul
         state: 'LOGGED_IN',
         recoveryTimeoutS: RECOVERY_S,
         devices: new Map(),
+        unboundAs: undefined,
       }
       sessions.set(session.sid, session)
       publishSession(tree, session, request => scsi.scan(session, request))
@@ -118,6 +121,10 @@ export function createKernel(tree: Tree, array: StorageArray, scheduler: Schedul
       for (const device of session.devices.values()) scsi.remove(device)
       sessions.delete(session.sid)
       hideSession(tree, session)
+    },
+    unbind: (session, targetId) => {
+      for (const device of session.devices.values()) scsi.remove(device)
+      session.unboundAs = targetId
     },
     recover: session => {
       session.state = 'LOGGED_IN'

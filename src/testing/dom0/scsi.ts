@@ -55,6 +55,7 @@ export function createScsiLayer(parts: BlockLayerParts): ScsiLayer {
   const add = (session: Session, lun: number): void => {
     const volume = array.targets.get(session.iqn)?.luns.get(lun)
     if (volume === undefined || session.devices.has(lun) || session.state !== 'LOGGED_IN') return
+    if (session.unboundAs !== undefined) return
     const scsi: ScsiDevice = {
       hctl: `${session.host}:0:0:${lun}`,
       lun,

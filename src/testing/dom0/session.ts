@@ -14,7 +14,7 @@ export function publishSession(tree: Tree, session: Session, scan: (request: str
   show('targetname', () => iqn)
   show('state', () => session.state)
   show('ifacename', () => iface)
-  show('target_id', () => '0')
+  show('target_id', () => session.unboundAs ?? '0')
   show('tpgt', () => '1')
   tree.put(
     `${place}/recovery_tmo`,

@@ -1,16 +1,20 @@
 /** Something in a file tree. */
-export type TreeNode = TreeDirectory | TreeFile | TreeLink | TreeDevice | TreeHung
+export type TreeNode = TreeDirectory | TreeFile | TreeLink | TreeDevice | TreeFifo | TreeHung
 
 export interface TreeDirectory {
   readonly kind: 'directory'
   readonly entries: Map<string, TreeNode>
   /** Changes whenever an entry comes or goes. */
   changes: number
+  readonly mode: number
+  readonly uid: number
 }
 
 export interface TreeFile {
   readonly kind: 'file'
   readonly mode: number
+  /** Default 0: root's. */
+  readonly uid?: number
   /** May throw what a read of such a file throws. */
   readonly read: () => string | Uint8Array
   /** Of an attribute that takes its time, settles when it is done. */
@@ -23,6 +27,14 @@ export interface TreeLink {
   readonly target: string
   /** What it leads to whatever `target` says, as links in /proc do; `resolve` goes by what they say. */
   readonly node?: TreeNode
+  readonly uid?: number
+}
+
+/** Nobody ever has the other end open: whoever opens this one waits for ever. */
+export interface TreeFifo {
+  readonly kind: 'fifo'
+  readonly mode: number
+  readonly uid: number
 }
 
 /** The root of a file system that does not answer: whatever goes there waits for ever. */
@@ -43,11 +55,12 @@ export interface TreeDevice {
 }
 
 /** A file that keeps what is written to it. */
-export function textFile(text: string, mode = 0o644): TreeFile {
+export function textFile(text: string, mode = 0o644, uid = 0): TreeFile {
   let content = text
   return {
     kind: 'file',
     mode,
+    uid,
     read: () => content,
     write: changed => {
       content = changed
@@ -74,7 +87,8 @@ export interface Tree {
   resolve(path: string): string | undefined
   /** Puts a node there, with its parents. */
   put(path: string, node: TreeNode): void
-  makeDirectory(path: string): void
+  /** With its parents; those that are there stay as they are. */
+  makeDirectory(path: string, mode?: number): void
   /** Takes a node away, with all below it. */
   remove(path: string): boolean
   /** Names in a directory, sorted; none where there is none. */
@@ -124,7 +138,7 @@ export function createTree(): Tree {
     }
     return { node, path: place === '' ? '/' : place }
   }
-  const makeDirectory = (path: string): TreeDirectory => {
+  const makeDirectory = (path: string, mode?: number): TreeDirectory => {
     let node = root
     let place = ''
     for (const name of namesOf(path)) {
@@ -132,7 +146,7 @@ export function createTree(): Tree {
       if (child?.kind === 'link') child = walk(`${place}/${name}`, false)?.node
       place = `${place}/${name}`
       if (child === undefined) {
-        child = directory()
+        child = directory(mode)
         node.entries.set(name, child)
         node.changes++
       }
@@ -154,8 +168,8 @@ export function createTree(): Tree {
       folder.entries.set(name, node)
       folder.changes++
     },
-    makeDirectory: path => {
-      makeDirectory(path)
+    makeDirectory: (path, mode) => {
+      makeDirectory(path, mode)
     },
     remove: path => {
       const [parent, name] = split(path)
@@ -190,8 +204,8 @@ function targetOf(place: string, { target }: TreeLink): string {
   return `/${found.join('/')}`
 }
 
-function directory(): TreeDirectory {
-  return { kind: 'directory', entries: new Map(), changes: 0 }
+export function directory(mode = 0o755, uid = 0): TreeDirectory {
+  return { kind: 'directory', entries: new Map(), changes: 0, mode, uid }
 }
 
 /** An error as Node's fs has it. */
