@@ -1,4 +1,5 @@
 import { Command, CommanderError, InvalidArgumentError } from 'commander'
+import { oneLine } from '../core/printable.ts'
 import { reportCooldown } from './commands/cooldown.ts'
 import { reportDoctor } from './commands/doctor.ts'
 import { reportInstall } from './commands/install-script.ts'
@@ -22,7 +23,7 @@ export async function runCli(args: readonly string[], io: Io): Promise<number> {
   const reports: Report[] = []
   try {
     await createProgram(io, report => reports.push(report)).parseAsync(args, { from: 'user' })
-    for (const { json, lines } of reports) print(io.stdout, isJson ? [toJson(json)] : lines)
+    for (const { json, lines } of reports) print(io.stdout, isJson ? [toJson(json)] : lines.map(oneLine))
     return Math.max(0, ...reports.map(({ exitCode }) => exitCode))
   } catch (error) {
     if (error instanceof CommanderError && (error.exitCode === 0 || error.code === 'commander.help')) {
@@ -50,10 +51,6 @@ function print(write: (text: string) => void, lines: readonly string[]): void {
 
 function toJson(value: unknown): string {
   return JSON.stringify(value, undefined, 2)
-}
-
-function oneLine(text: string): string {
-  return text.replaceAll(/\s+/g, ' ').trim()
 }
 
 /** commander repeats an unknown option with its value, which may be meant to be secret. */

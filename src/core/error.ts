@@ -1,4 +1,5 @@
 import type { ErrorDetails } from './error-details.ts'
+import { oneLine } from './printable.ts'
 
 /** Stable, greppable names for everything that can go wrong; `docs/errors.md` lists what to do about each. */
 export type ErrorCode = keyof ErrorDetails
@@ -28,7 +29,8 @@ export class LunError<C extends ErrorCode = ErrorCode> extends Error {
   readonly details: ErrorDetails[C]
 
   constructor(code: C, message: string, details: ErrorDetails[C], options?: ErrorOptions) {
-    super(message, options)
+    // Much of it was said by others: a tool, an array, a file, a process. Whoever prints it is not to be steered by them.
+    super(oneLine(message), options)
     this.code = code
     this.details = details
     Object.defineProperty(this, BRAND, { value: true })

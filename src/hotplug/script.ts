@@ -1,5 +1,6 @@
 import { LunError } from '../core/error.ts'
 import type { LunEvent } from '../core/event.ts'
+import { oneLine } from '../core/printable.ts'
 import type { Host } from '../host/host.ts'
 import type { Xenstore } from '../xenstore/types.ts'
 import { createXenstore } from '../xenstore/xenstore.ts'
@@ -66,7 +67,7 @@ export async function runScript(invocation: Invocation, ports: ScriptPorts): Pro
     }
   } catch (error) {
     // Called by a person, or in a way no toolstack does: there is no disk to write this to.
-    const line = error instanceof Error ? error.message : String(error)
+    const line = oneLine(error instanceof Error ? error.message : String(error))
     log(line)
     complain(`block-xen-lun: ${line}`)
     return 1

@@ -1,3 +1,4 @@
+import { oneLine } from '../core/printable.ts'
 import type { Files } from '../host/files.ts'
 import type { Host } from '../host/host.ts'
 import type { LaterAction } from './action.ts'
@@ -164,7 +165,8 @@ async function serveCall(
         spentMs: await sinceStartMs(files, launcher.start),
       },
       pid: launcher.pid,
-      complain: line => answer.say(`say ${line}`),
+      // A second line would be another word to the launcher.
+      complain: line => answer.say(`say ${oneLine(line)}`),
       startLater: later => startLater(xenbusPath, later),
       ...rest,
     })

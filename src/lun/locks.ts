@@ -1,5 +1,6 @@
 import { LunError } from '../core/error.ts'
 import type { OperationOptions } from '../core/options.ts'
+import { printable } from '../core/printable.ts'
 import { holderOf, withLinkLock } from '../flow/link-lock.ts'
 import type { Host } from '../host/host.ts'
 import type { LockOptions } from '../host/locks.ts'
@@ -41,7 +42,7 @@ async function describeHolder({ files }: Host, lock: string): Promise<string> {
   const holder = await holderOf(files, lock)
   if (holder === undefined) return 'another operation'
   const command = (await files.read(`/proc/${holder.pid}/comm`))?.trim()
-  return `process ${holder.pid}${command === undefined ? '' : ` (${command})`}`
+  return `process ${holder.pid}${command === undefined ? '' : ` (${printable(command)})`}`
 }
 
 /**

@@ -25,6 +25,17 @@ describe('status', () => {
     expect(await json(host, ['status'])).toEqual({ attachments: [], unknown: {} })
   })
 
+  test('prints what others have named without what a terminal would obey', async () => {
+    const dom0 = createDom0()
+    const { map } = await attach(dom0)
+    const { files } = dom0.host
+    const read: typeof files.read = async path =>
+      (await files.read(path))?.replace(map?.name ?? '', 'vm\u001b[2J\u009b\u202e')
+    const { stdout } = await cli({ ...dom0.host, files: { ...files, read } }, ['status'])
+    expect(stdout).toContain('vm [2J')
+    expect(stdout).not.toMatch(/[^\P{C}\n]/u)
+  })
+
   test('lists what is attached, its paths and its owners, and in JSON all of it', async () => {
     const dom0 = createDom0()
     await attach(dom0, 0, dom0, 'backup')

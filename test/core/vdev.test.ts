@@ -1,5 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
+import { LunError } from '../../src/core/error.ts'
 import { printable } from '../../src/core/printable.ts'
 import { vdevName, vdevNumber } from '../../src/core/vdev.ts'
 
@@ -131,5 +132,14 @@ describe('text of somebody else', () => {
       })
     )
     expect(Array.from(printable('𝄞'.repeat(5000)))).toHaveLength(256)
+  })
+
+  test('is one line of an error, of any length and with its blanks', () => {
+    const { message } = new LunError('UNEXPECTED_OUTPUT', `a  b\r\n\u001b[2J${'x'.repeat(1000)}\u202e\n`, {
+      tool: 'iscsiadm',
+      line: 1,
+      text: '',
+    })
+    expect(message).toBe(`a  b [2J${'x'.repeat(1000)}`)
   })
 })

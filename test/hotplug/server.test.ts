@@ -220,6 +220,16 @@ test('does without what cannot be removed: folders with the names of a call and 
   expect(said).toEqual(['5001 taken', '5001 exit 0', '5001 closed'])
 })
 
+test('says one line at a time, since the next one would be another word', async () => {
+  leave(5001)
+  const served = start()
+  await begun(1)
+  runs[0]?.complain('a\nexit 0\u0007')
+  runs[0]?.end(1)
+  await served
+  expect(said).toEqual(['5001 taken', '5001 say a exit 0', '5001 exit 1', '5001 closed'])
+})
+
 /** The call that comes now stays where it is, and the process ends with the one it has. */
 async function expectNoMore(served: Promise<void>): Promise<void> {
   leave(5002)

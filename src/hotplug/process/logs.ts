@@ -1,14 +1,20 @@
 import type { ChildProcess } from 'node:child_process'
 import { appendFileSync } from 'node:fs'
+import { oneLine } from '../../core/printable.ts'
 import { startDetached } from './detached.ts'
 
 const NAME = 'block-xen-lun'
 const XEN_LOG = '/var/log/xen/xen-hotplug.log'
 
+/** One line, whatever is in it: who reads a log goes by its lines, and some do it in a terminal. */
+export function logEntry(operationId: string, text: string): string {
+  return `[${operationId}] ${oneLine(text)}\n`
+}
+
 /** Adds a line to the log of Xen's hotplug scripts. A host without its folder has a reason for it. */
 export function appendLog(operationId: string, line: string): void {
   try {
-    appendFileSync(XEN_LOG, `${new Date().toISOString()} ${NAME}[${operationId}] ${line}\n`)
+    appendFileSync(XEN_LOG, `${new Date().toISOString()} ${NAME}${logEntry(operationId, line)}`)
   } catch {
     // Nothing depends on the log.
   }
@@ -38,7 +44,7 @@ export function createSyslog(): Syslog {
   return {
     tell: (operationId, line, isError) => {
       logger ??= start()
-      logger.stdin?.write(`${isError ? ERROR : INFO}[${operationId}] ${line}\n`)
+      logger.stdin?.write(`${isError ? ERROR : INFO}${logEntry(operationId, line)}`)
     },
   }
 }

@@ -3,6 +3,7 @@ import { findProcesses } from '../../block/processes.ts'
 import { findUsers } from '../../block/users.ts'
 import { isLunError, LunError } from '../../core/error.ts'
 import type { DeviceUser } from '../../core/error-details.ts'
+import { printable } from '../../core/printable.ts'
 import { until } from '../../flow/until.ts'
 import type { Files } from '../../host/files.ts'
 import type { Context } from '../context.ts'
@@ -88,7 +89,10 @@ async function inUse(
   { target, lun }: Place,
   found: readonly DeviceUser[]
 ): Promise<LunError<'LUN_IN_USE'>> {
-  const users = await Promise.all(found.map(async user => await withDomain(context, user)))
+  const users = await Promise.all(
+    // A process, a mount, a map: whoever made it has named it.
+    found.map(async user => await withDomain(context, { ...user, name: printable(user.name) }))
+  )
   const who = users.map(describeUser).join(', ')
   return new LunError('LUN_IN_USE', `LUN ${lun} of ${target} is in use: ${who}`, { target, lun, users })
 }
@@ -102,5 +106,5 @@ async function withDomain({ xenstore }: Context, user: DeviceUser): Promise<Devi
   const [, domid] = (user.kind === 'xen-backend' && /^vbd-(\d+)-/.exec(user.name)) || []
   if (domid === undefined) return user
   const domain = await xenstore.tryRead(`/local/domain/${domid}/name`).catch(() => undefined)
-  return domain === undefined ? user : { ...user, domain }
+  return domain === undefined ? user : { ...user, domain: printable(domain) }
 }

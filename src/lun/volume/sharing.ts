@@ -1,6 +1,7 @@
 import { volumeOf } from '../../block/volume.ts'
 import { findXenBackends } from '../../block/xen-backends.ts'
 import { LunError } from '../../core/error.ts'
+import { printable } from '../../core/printable.ts'
 import { isAlive, parseProcessId } from '../../host/process-id.ts'
 import type { Context } from '../context.ts'
 import type { Owner } from '../journal/entries.ts'
@@ -141,7 +142,7 @@ async function shared(
   { domid, backend }: Sharer
 ): Promise<LunError<'LUN_SHARED'>> {
   const name = await xenstore.tryRead(`/local/domain/${domid}/name`).catch(() => undefined)
-  const domain = name ?? String(domid)
+  const domain = name === undefined ? String(domid) : printable(name)
   const message = `LUN ${lun} of ${target} is the disk of domain ${domain} already (${backend}), volume ${wwid}`
   return new LunError('LUN_SHARED', message, { target, lun, wwid, domain, backend })
 }
