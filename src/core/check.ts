@@ -29,3 +29,20 @@ export function integer(value: unknown, field: string, min: number, max: number)
   }
   return value
 }
+
+/** What a timer can count, in Node as elsewhere. */
+export const LONGEST_MS = 2 ** 31 - 1
+
+/** Checks a time; fractions are one. */
+export function milliseconds(value: unknown, field: string, min: number, max = LONGEST_MS): number {
+  if (typeof value !== 'number' || !(value >= min && value <= max)) {
+    throw invalid(field, value, `is not a number of milliseconds from ${min} to ${max}`)
+  }
+  return value
+}
+
+/** Refuses what has no fields. */
+export function fields<T>(value: T, field: string): T {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw invalid(field, value, 'is no object')
+  return value
+}

@@ -1,5 +1,5 @@
 import { integer } from '../core/check.ts'
-import type { OperationOptions } from '../core/options.ts'
+import { checkOptions, type OperationOptions } from '../core/options.ts'
 import { withDeadline } from '../flow/deadline.ts'
 import type { Host } from '../host/host.ts'
 import { createLocalHost } from '../host/local.ts'
@@ -45,11 +45,8 @@ const LEVELS: readonly FindingLevel[] = ['error', 'warning', 'unknown', 'ok']
  * process.exitCode = worst === 'error' ? 1 : 0
  * ```
  */
-export async function doctor({
-  host = createLocalHost(),
-  timeoutMs = TIMEOUT_MS,
-  signal,
-}: DoctorOptions = {}): Promise<Diagnosis> {
+export async function doctor(options: DoctorOptions = {}): Promise<Diagnosis> {
+  const { host = createLocalHost(), timeoutMs = TIMEOUT_MS, signal } = checkOptions(options)
   const deadline = { timeoutMs: integer(timeoutMs, 'timeoutMs', 1, LONGEST_MS), signal, awaited: () => 'the checks' }
   const findings = await withDeadline(host.clock, deadline, async stop => await examine(host, stop))
   signal?.throwIfAborted()

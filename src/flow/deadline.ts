@@ -1,6 +1,7 @@
 import { LunError } from '../core/error.ts'
 import type { OperationOptions } from '../core/options.ts'
 import type { Clock } from '../host/clock.ts'
+import { onAbort } from './on-abort.ts'
 
 /** How long a task may take, and what it was waiting for if it takes longer. */
 export interface DeadlineOptions extends OperationOptions {
@@ -21,8 +22,7 @@ export async function withDeadline<T>(
   signal?.throwIfAborted()
   const stop = new AbortController()
   const done = new AbortController()
-  const onAbort = (): void => stop.abort(signal?.reason)
-  signal?.addEventListener('abort', onAbort, { once: true })
+  const ignore = onAbort(signal, () => stop.abort(signal?.reason))
   const onDeadline = (): void => {
     const what = awaited()
     const message = `timed out after ${timeoutMs} ms waiting for ${what}`
@@ -33,6 +33,6 @@ export async function withDeadline<T>(
     return await task(stop.signal)
   } finally {
     done.abort()
-    signal?.removeEventListener('abort', onAbort)
+    ignore()
   }
 }

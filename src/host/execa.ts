@@ -1,7 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { execa } from 'execa'
+import { LONGEST_MS } from '../core/check.ts'
 import { LunError } from '../core/error.ts'
 import type { OperationOptions } from '../core/options.ts'
+import { onAbort } from '../flow/on-abort.ts'
 import { type Command, type CommandResult, describe } from './command.ts'
 import type { Executor } from './executor.ts'
 
@@ -17,23 +19,30 @@ export function createExecaExecutor(): Executor {
 async function exec(command: Command<unknown>, { signal }: OperationOptions = {}): Promise<CommandResult> {
   signal?.throwIfAborted() // execa would start the process all the same
   const { file, args, descriptors = [], timeoutMs = TIMEOUT_MS, killGraceMs = KILL_GRACE_MS } = command
+  const limitMs = Math.min(timeoutMs, LONGEST_MS - 2 * killGraceMs)
+  // Ours, since execa's own listener would be one more of the caller's signal for every process.
+  const cancel = new AbortController()
+  const ignore = onAbort(signal, () => cancel.abort(signal?.reason))
   const child = execa(file, args, {
     reject: false,
     stripFinalNewline: false,
     // execa's types list only 3 to 9; it takes any open descriptor.
     stdio: ['ignore', 'pipe', 'pipe', ...(descriptors as readonly 3[])],
     env: { LC_ALL: 'C', PATH: [PATH, process.env['PATH']].filter(Boolean).join(':') },
-    timeout: timeoutMs,
+    timeout: limitMs,
     forceKillAfterDelay: killGraceMs,
-    ...(signal !== undefined && { cancelSignal: signal }),
+    cancelSignal: cancel.signal,
   })
   // A process in D state, or a grandchild that keeps our pipes open, outlives SIGKILL as far as execa can see.
   const giveUp = new AbortController()
   const deadline = Promise.race([
-    sleep(timeoutMs + 2 * killGraceMs, 'stuck' as const, { signal: giveUp.signal }),
-    afterAbort(signal, 2 * killGraceMs, giveUp.signal),
+    sleep(limitMs + 2 * killGraceMs, 'stuck' as const, { signal: giveUp.signal }),
+    afterAbort(cancel.signal, 2 * killGraceMs, giveUp.signal),
   ]).catch(() => 'stuck' as const)
-  const result = await Promise.race([child, deadline]).finally(() => giveUp.abort())
+  const result = await Promise.race([child, deadline]).finally(() => {
+    giveUp.abort()
+    ignore()
+  })
   if (result === 'stuck') {
     child.stdout.destroy()
     child.stderr.destroy()
@@ -49,9 +58,9 @@ async function exec(command: Command<unknown>, { signal }: OperationOptions = {}
   return { exitCode: result.exitCode, stdout: result.stdout, stderr: result.stderr }
 }
 
-async function afterAbort(signal: AbortSignal | undefined, ms: number, giveUp: AbortSignal): Promise<'stuck'> {
+async function afterAbort(signal: AbortSignal, ms: number, giveUp: AbortSignal): Promise<'stuck'> {
   await new Promise<void>(resolve => {
-    signal?.addEventListener('abort', () => resolve(), { once: true, signal: giveUp })
+    signal.addEventListener('abort', () => resolve(), { once: true, signal: giveUp })
     giveUp.addEventListener('abort', () => resolve(), { once: true })
   })
   return await sleep(ms, 'stuck', { signal: giveUp })

@@ -1,8 +1,10 @@
 import { once } from 'node:events'
 import { connect } from 'node:net'
 import type { Duplex } from 'node:stream'
+import { LONGEST_MS } from '../core/check.ts'
 import { isLunError, LunError } from '../core/error.ts'
 import type { OperationOptions } from '../core/options.ts'
+import { onAbort } from '../flow/on-abort.ts'
 import { type Command, type CommandResult, describe } from './command.ts'
 import type { Executor } from './executor.ts'
 
@@ -62,9 +64,8 @@ async function ask(
   timeoutMs: number,
   { signal }: OperationOptions = {}
 ): Promise<string | undefined> {
-  const listener = new AbortController()
-  const giveUp = setTimeout(() => socket.destroy(timeout(command, timeoutMs)), timeoutMs)
-  signal?.addEventListener('abort', () => socket.destroy(new Error('aborted')), { signal: listener.signal })
+  const giveUp = setTimeout(() => socket.destroy(timeout(command, timeoutMs)), Math.min(timeoutMs, LONGEST_MS))
+  const ignore = onAbort(signal, () => socket.destroy(new Error('aborted')))
   socket.on('error', () => undefined) // each one also rejects what awaits the socket
   let isConnected = false
   try {
@@ -78,7 +79,7 @@ async function ask(
     return isConnected ? LOST : undefined
   } finally {
     clearTimeout(giveUp)
-    listener.abort()
+    ignore()
     socket.destroy()
   }
 }

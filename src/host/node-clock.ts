@@ -1,4 +1,5 @@
-import { setTimeout as sleep } from 'node:timers/promises'
+import { invalid, LONGEST_MS } from '../core/check.ts'
+import { onAbort } from '../flow/on-abort.ts'
 import type { Clock } from './clock.ts'
 
 /** The machine's own time. */
@@ -7,12 +8,24 @@ export function createNodeClock(): Clock {
     now: () => performance.now(),
     sleep: async (ms, signal) => {
       signal?.throwIfAborted()
-      try {
-        await sleep(ms, undefined, signal === undefined ? {} : { signal })
-      } catch (error) {
-        signal?.throwIfAborted() // the caller's reason rather than Node's AbortError
-        throw error
-      }
+      if (Number.isNaN(ms)) throw invalid('ms', ms, 'is no time')
+      let leftMs = ms
+      // A timer for longer than Node can count would end after 1 ms.
+      for (; leftMs > LONGEST_MS; leftMs -= LONGEST_MS) await pause(LONGEST_MS, signal)
+      await pause(leftMs, signal)
     },
   }
+}
+
+async function pause(ms: number, signal: AbortSignal | undefined): Promise<void> {
+  await new Promise<void>((resolve, reject) => {
+    const timer = setTimeout(() => {
+      ignore()
+      resolve()
+    }, ms)
+    const ignore = onAbort(signal, () => {
+      clearTimeout(timer)
+      reject(signal?.reason as Error)
+    })
+  })
 }

@@ -1,4 +1,4 @@
-import { invalid } from '../core/check.ts'
+import { fields, invalid } from '../core/check.ts'
 import { Secret } from '../core/secret.ts'
 import { checkSettingValue, type RecordSettings } from './record-settings.ts'
 
@@ -20,8 +20,8 @@ const PREFIX: Record<ChapScope, string> = { node: 'node.session.auth', discovery
 
 /** Checks CHAP credentials: open-iscsi keeps 255 bytes of each, on one line. @throws {@link LunError} `INVALID_INPUT` */
 export function checkChap(chap: Chap, field = 'chap'): Chap {
-  checkCredentials(chap, field)
-  if (chap.mutual !== undefined) checkCredentials(chap.mutual, `${field}.mutual`)
+  checkCredentials(fields(chap, field), field)
+  if (chap.mutual !== undefined) checkCredentials(fields(chap.mutual, `${field}.mutual`), `${field}.mutual`)
   return chap
 }
 

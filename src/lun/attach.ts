@@ -1,4 +1,5 @@
 import { isLunError, LunError } from '../core/error.ts'
+import { checkOptions } from '../core/options.ts'
 import { createLocalHost } from '../host/local.ts'
 import type { Attachment } from './attaching/attachment.ts'
 import { findEndpoints, liveSession } from './attaching/endpoints.ts'
@@ -56,7 +57,7 @@ export async function attachAs(
   request: AttachRequest,
   options: AttachOptions
 ): Promise<Established> {
-  const { handOver, undoTimeoutMs } = options
+  const { handOver, undoTimeoutMs } = checkOptions(options)
   const wish: Wish = { ...checkAttachRequest(request), handOver, undoTimeoutMs, ttlMs }
   const context = createContext(options.host ?? createLocalHost())
   const { target, lun } = wish

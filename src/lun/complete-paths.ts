@@ -1,4 +1,5 @@
 import type { PathOutcome } from '../core/path-outcome.ts'
+import { onAbort } from '../flow/on-abort.ts'
 import { attachAs, toAttachment } from './attach.ts'
 import { assertHeld } from './attaching/entrance.ts'
 import type { LunOptions } from './operation.ts'
@@ -21,13 +22,10 @@ import type { AttachRequest } from './request.ts'
  */
 export async function completePaths(request: AttachRequest, options: LunOptions = {}): Promise<readonly PathOutcome[]> {
   const attachment = toAttachment(await attachAs({ check: assertHeld }, request, options), options)
-  const { signal } = options
-  const stop = (): void => void attachment.stop()
-  if (signal?.aborted === true) stop()
-  signal?.addEventListener('abort', stop, { once: true })
+  const ignore = onAbort(options.signal, () => void attachment.stop())
   try {
     return await attachment.allPaths()
   } finally {
-    signal?.removeEventListener('abort', stop)
+    ignore()
   }
 }

@@ -1,6 +1,7 @@
 import { integer } from '../core/check.ts'
 import { isLunError, LunError } from '../core/error.ts'
 import type { FailedStep } from '../core/error-details.ts'
+import { checkOptions } from '../core/options.ts'
 import { createLocalHost } from '../host/local.ts'
 import { type Context, createContext } from './context.ts'
 import type { Detachment } from './detaching/detachment.ts'
@@ -57,7 +58,8 @@ const MAX_LINGER_MS = 3_600_000
  */
 export async function detachLun(address: LunAddress, options: DetachOptions = {}): Promise<Detachment> {
   const place = checkAddress(address)
-  integer(options.lingerMs ?? 0, 'lingerMs', 0, MAX_LINGER_MS)
+  const { lingerMs = 0 } = checkOptions(options)
+  integer(lingerMs, 'lingerMs', 0, MAX_LINGER_MS)
   const host = options.host ?? createLocalHost()
   const context = createContext(host)
   return await runOnLun(

@@ -1,5 +1,6 @@
 import { readBlockDevice } from '../block/block-device.ts'
 import { findXenBackends, type XenBackend } from '../block/xen-backends.ts'
+import { checkOptions } from '../core/options.ts'
 import type { Files } from '../host/files.ts'
 import { createLocalHost } from '../host/local.ts'
 import { isAlive, parseProcessId } from '../host/process-id.ts'
@@ -36,7 +37,7 @@ import { describeLun, findDevices, type LunDescription, type LunDevice } from '.
  * ```
  */
 export async function listAttachments(options: ListOptions = {}): Promise<Listing> {
-  const { host = createLocalHost(), signal } = options
+  const { host = createLocalHost(), signal } = checkOptions(options)
   const context = createContext(host)
   await using xenstore = context.xenstore
   const luns = await findLuns(context)

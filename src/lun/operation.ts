@@ -9,7 +9,10 @@ import { withLun } from './locks.ts'
 
 /** Options of every operation on a LUN. */
 export interface LunOptions extends OperationOptions {
-  /** Deadline of the operation itself; taking back what it did has a deadline of its own. Default 30 000. */
+  /**
+   * Deadline of the operation itself; taking back what it did has a deadline of its own. 1 to 2 147 483 647, as every
+   * time that is an option. Default 30 000.
+   */
   readonly timeoutMs?: number | undefined
   /** Hears what happens, as it happens. */
   readonly onEvent?: Observer | undefined

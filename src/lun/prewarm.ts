@@ -1,4 +1,5 @@
 import { integer, invalid } from '../core/check.ts'
+import { checkOptions } from '../core/options.ts'
 import { createLocalHost } from '../host/local.ts'
 import { attachAs, toAttachment } from './attach.ts'
 import type { Attachment } from './attaching/attachment.ts'
@@ -66,7 +67,7 @@ const MAX_TTL_MS = 86_400_000
  * ```
  */
 export async function prewarm(request: AttachRequest, options: PrewarmOptions): Promise<Prewarmed> {
-  const owner = holderName(options.owner)
+  const owner = holderName(checkOptions(options).owner)
   const ttlMs = integer(options.ttlMs, 'ttlMs', MIN_TTL_MS, MAX_TTL_MS)
   const { host = createLocalHost(), timeoutMs, signal, onEvent } = options
   const how = { host, owner, timeoutMs, signal, onEvent }
@@ -91,7 +92,7 @@ export async function prewarm(request: AttachRequest, options: PrewarmOptions): 
  * ```
  */
 export async function cooldown(address: LunAddress, options: CooldownOptions): Promise<Detachment> {
-  const owner = holderName(options.owner)
+  const owner = holderName(checkOptions(options).owner)
   const place = checkAddress(address)
   const { host = createLocalHost(), busyMs, timeoutMs, signal, onEvent } = options
   const context = createContext(host)

@@ -1,4 +1,5 @@
 import type { FailedStep } from '../core/error-details.ts'
+import { checkOptions } from '../core/options.ts'
 import { withDeadline } from '../flow/deadline.ts'
 import { createLocalHost } from '../host/local.ts'
 import { createContext } from './context.ts'
@@ -48,7 +49,7 @@ const TIMEOUT_MS = 120_000
  * ```
  */
 export async function reconcile(options: ReconcileOptions = {}): Promise<Reconciliation> {
-  const { apply = false, timeoutMs = TIMEOUT_MS, signal } = options
+  const { apply = false, timeoutMs = TIMEOUT_MS, signal } = checkOptions(options)
   const host = options.host ?? createLocalHost()
   const context = createContext(host)
   const deadline = { signal, timeoutMs, awaited: () => 'the reconciliation of this host' }

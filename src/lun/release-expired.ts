@@ -1,4 +1,5 @@
 import type { FailedStep } from '../core/error-details.ts'
+import { checkOptions } from '../core/options.ts'
 import { withDeadline } from '../flow/deadline.ts'
 import { createLocalHost } from '../host/local.ts'
 import { type Context, createContext } from './context.ts'
@@ -45,7 +46,7 @@ const TIMEOUT_MS = 120_000
  * ```
  */
 export async function releaseExpired(options: ReleaseExpiredOptions = {}): Promise<ExpiredHolds> {
-  const { timeoutMs = TIMEOUT_MS, signal, onEvent } = options
+  const { timeoutMs = TIMEOUT_MS, signal, onEvent } = checkOptions(options)
   const host = options.host ?? createLocalHost()
   const context = createContext(host)
   const deadline = { signal, timeoutMs, awaited: () => 'the release of expired holds' }

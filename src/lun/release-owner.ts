@@ -1,3 +1,4 @@
+import { checkOptions } from '../core/options.ts'
 import { createLocalHost } from '../host/local.ts'
 import { type DetachOptions, detachLun } from './detach.ts'
 import type { Detachment } from './detaching/detachment.ts'
@@ -20,7 +21,7 @@ export async function releaseOwner(
   owner: string,
   options: Omit<DetachOptions, 'owner'> = {}
 ): Promise<readonly Detachment[]> {
-  const host = options.host ?? createLocalHost()
+  const host = checkOptions(options).host ?? createLocalHost()
   const name = ownerName(owner)
   const luns = await createJournal(host.files).luns()
   const held = luns.filter(({ entry, isStale }) => !isStale && entry.owners[name] !== undefined)

@@ -1,4 +1,4 @@
-import { integer, invalid } from '../core/check.ts'
+import { fields, integer, invalid, milliseconds } from '../core/check.ts'
 import { type Iqn, iqn } from '../core/iqn.ts'
 import { lunNumber } from '../core/lun-number.ts'
 import { formatPortal, type Portal, portal } from '../core/portal.ts'
@@ -98,28 +98,31 @@ export interface AttachWish {
   readonly loginTimeoutMs: number
 }
 
-const MAX_MS = 2 ** 31 - 1
+const LOGIN_MS = 5000
+const GRACE_MS = 500
+const LATE_MS = 120_000
 const MAX_PATHS = 64
 const MAX_SERIAL_CHARS = 252
 
 /** Checks where a LUN is. @throws {@link LunError} `INVALID_INPUT` naming the field */
 export function checkAddress(address: LunAddress): { readonly target: Iqn; readonly lun: number } {
-  return { target: iqn(address.target), lun: lunNumber(address.lun ?? 0) }
+  const { target, lun = 0 } = fields(address, 'request')
+  return { target: iqn(target), lun: lunNumber(lun) }
 }
 
 /** Checks everything before anything is touched. @throws {@link LunError} `INVALID_INPUT` naming the field */
 export function checkAttachRequest(request: AttachRequest): AttachWish {
-  const { paths = {}, expected = {} } = request
-  const min = integer(paths.min ?? 1, 'paths.min', 1, MAX_PATHS)
-  const wanted = paths.wanted === undefined ? undefined : integer(paths.wanted, 'paths.wanted', min, MAX_PATHS)
-  const multipath = request.multipath ?? 'required'
+  const { paths = {}, expected = {}, multipath = 'required', sharing = 'refused' } = fields(request, 'request')
+  const { loginTimeoutMs = LOGIN_MS } = request
+  const { min: least = 1, wanted: most, graceMs = GRACE_MS, lateMs = LATE_MS } = fields(paths, 'paths')
+  const min = integer(least, 'paths.min', 1, MAX_PATHS)
+  const wanted = most === undefined ? undefined : integer(most, 'paths.wanted', min, MAX_PATHS)
   if (!['required', 'preferred', 'never'].includes(multipath)) {
     throw invalid('multipath', multipath, 'is none of required, preferred, never')
   }
   if (multipath === 'never' && Math.max(min, wanted ?? 1) > 1) {
     throw invalid('paths', wanted ?? min, 'is more than the one path there is without multipath')
   }
-  const sharing = request.sharing ?? 'refused'
   if (sharing !== 'refused' && sharing !== 'allowed') throw invalid('sharing', sharing, 'is none of refused, allowed')
   return {
     ...checkAddress(request),
@@ -131,11 +134,11 @@ export function checkAttachRequest(request: AttachRequest): AttachWish {
     paths: {
       wanted,
       min,
-      graceMs: integer(paths.graceMs ?? 500, 'paths.graceMs', 0, MAX_MS),
-      lateMs: integer(paths.lateMs ?? 120_000, 'paths.lateMs', 0, MAX_MS),
+      graceMs: milliseconds(graceMs, 'paths.graceMs', 0),
+      lateMs: milliseconds(lateMs, 'paths.lateMs', 0),
     },
     expected: checkExpected(expected),
-    loginTimeoutMs: integer(request.loginTimeoutMs ?? 5000, 'loginTimeoutMs', 1000, MAX_MS),
+    loginTimeoutMs: milliseconds(loginTimeoutMs, 'loginTimeoutMs', 1000),
   }
 }
 
@@ -147,28 +150,32 @@ function checkSource({ portals, discovery }: AttachRequest): AttachWish['source'
   if (portals === undefined) return { kind: 'node-db' }
   if (!Array.isArray(portals) || portals.length === 0) throw invalid('portals', portals, 'is not a list of portals')
   if (portals.length > MAX_PATHS) throw invalid('portals', portals.length, `is more than ${MAX_PATHS}`)
-  const checked = portals.map((text, n) => portal(text, `portals[${n}]`))
+  // Not by the list's own `map`, which leaves out what is missing in it.
+  const checked = Array.from(portals, (text: string, n) => portal(text, `portals[${n}]`))
   const distinct = new Map(checked.map(at => [formatPortal(at), at]))
   return { kind: 'given', portals: [...distinct.values()] }
 }
 
 function checkIfaces(names: readonly string[]): readonly string[] {
   if (!Array.isArray(names) || names.length === 0) throw invalid('ifaces', names, 'is not a list of interfaces')
-  return [...new Set(names.map((name, n) => ifaceName(name, `ifaces[${n}]`)))]
+  return [...new Set(Array.from(names, (name: string, n) => ifaceName(name, `ifaces[${n}]`)))]
 }
 
-function wrapSecrets({ username, password, mutual }: ChapRequest): Chap {
-  const wrap = (text: string | Secret): Secret => (text instanceof Secret ? text : new Secret(text))
-  return {
-    username,
-    password: wrap(password),
-    ...(mutual !== undefined && { mutual: { username: mutual.username, password: wrap(mutual.password) } }),
-  }
+function wrapSecrets(chap: ChapRequest): Chap {
+  const { username, password, mutual } = fields(chap, 'chap')
+  const own = { username, password: wrap(password) }
+  if (mutual === undefined) return own
+  fields(mutual, 'chap.mutual')
+  return { ...own, mutual: { username: mutual.username, password: wrap(mutual.password) } }
+}
+
+function wrap(text: string | Secret): Secret {
+  return text instanceof Secret ? text : new Secret(text)
 }
 
 /** Checks what a LUN must be. @throws {@link LunError} `INVALID_INPUT` naming the field */
 export function checkExpected(expected: NonNullable<AttachRequest['expected']>): AttachWish['expected'] {
-  const { serial, sizeBytes } = expected
+  const { serial, sizeBytes } = fields(expected, 'expected')
   if (
     serial !== undefined &&
     (typeof serial !== 'string' || !/^[\x20-\x7e]+$/.test(serial) || serial.length > MAX_SERIAL_CHARS)

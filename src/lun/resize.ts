@@ -1,6 +1,7 @@
 import { readBlockDevice } from '../block/block-device.ts'
 import { LunError } from '../core/error.ts'
 import { formatHctl } from '../core/hctl.ts'
+import { checkOptions } from '../core/options.ts'
 import { until } from '../flow/until.ts'
 import { createLocalHost } from '../host/local.ts'
 import { type Context, createContext } from './context.ts'
@@ -34,7 +35,7 @@ const LOOK_MS = 50
  */
 export async function resizeLun(address: LunAddress, options: LunOptions = {}): Promise<Resized> {
   const place = checkAddress(address)
-  const context = createContext(options.host ?? createLocalHost())
+  const context = createContext(checkOptions(options).host ?? createLocalHost())
   const timeoutMs = options.timeoutMs ?? OPERATION_TIMEOUT_MS
   return await runOnLun(
     context.host,

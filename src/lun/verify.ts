@@ -1,5 +1,6 @@
 import { readBlockDevice } from '../block/block-device.ts'
 import { LunError } from '../core/error.ts'
+import { checkOptions } from '../core/options.ts'
 import { createLocalHost } from '../host/local.ts'
 import { type LunDeviceNode, nodeOf, readTest } from './attaching/device.ts'
 import { type Context, createContext } from './context.ts'
@@ -53,8 +54,9 @@ export interface VerifiedPath {
  */
 export async function verifyLun(request: VerifyRequest, options: LunOptions = {}): Promise<VerifiedLun> {
   const place = checkAddress(request)
-  const expected = checkExpected(request.expected ?? {})
-  const host = options.host ?? createLocalHost()
+  const { expected: wanted = {} } = request
+  const expected = checkExpected(wanted)
+  const host = checkOptions(options).host ?? createLocalHost()
   const context = createContext(host)
   return await runOnLun(
     host,

@@ -1,5 +1,6 @@
 import { isLunError } from '../core/error.ts'
 import type { OperationOptions } from '../core/options.ts'
+import { onAbort } from '../flow/on-abort.ts'
 import type { ByteChannel, XenstoreConnect } from '../host/byte-channel.ts'
 import type { Clock } from '../host/clock.ts'
 import { refusal, unavailable, xenstoreInvalid } from './errors.ts'
@@ -152,7 +153,7 @@ export async function openConnection(
     const carrier = channel
     const most = Math.min(MAX_PAYLOAD_BYTES, carrier.maxMessageBytes - HEADER_BYTES)
     if (payload.length > most) throw xenstoreInvalid(path, `asks for a message of ${payload.length} bytes`)
-    let onAbort = (): void => {}
+    let ignore = (): void => {}
     try {
       return await new Promise((resolve, reject) => {
         const send = (): void => {
@@ -161,18 +162,17 @@ export async function openConnection(
           carrier.send(encodeFrame({ type, requestId, transactionId, payload }))
         }
         const own = { request, reject, send }
-        onAbort = () => {
+        ignore = onAbort(abort, () => {
           const at = waiting.indexOf(own)
           if (at >= 0) waiting.splice(at, 1)
           reject(abort?.reason as Error)
-        }
-        abort?.addEventListener('abort', onAbort, { once: true })
+        })
         waiting.push(own)
         sendWaiting()
         noteUse()
       })
     } finally {
-      abort?.removeEventListener('abort', onAbort)
+      ignore()
     }
   }
   const hold = (): (() => void) => {

@@ -1,6 +1,6 @@
-import { integer, invalid } from '../core/check.ts'
+import { fields, integer, invalid } from '../core/check.ts'
 import { LunError } from '../core/error.ts'
-import type { OperationOptions } from '../core/options.ts'
+import { checkOptions, type OperationOptions } from '../core/options.ts'
 import { vdevName, vdevNumber } from '../core/vdev.ts'
 import type { Host } from '../host/host.ts'
 import { createLocalHost } from '../host/local.ts'
@@ -38,7 +38,6 @@ export interface ConnectedBackend {
 }
 
 const TIMEOUT_MS = 45_000
-const MAX_TIMEOUT_MS = 2 ** 31 - 1
 // DOMID_FIRST_RESERVED of Xen's public/xen.h
 const MAX_DOMID = 0x7fef
 
@@ -64,18 +63,18 @@ const MAX_DOMID = 0x7fef
  * ```
  */
 export async function waitForBackend(request: BackendRequest, options: BackendOptions = {}): Promise<ConnectedBackend> {
+  fields(request, 'request')
+  const { timeoutMs = TIMEOUT_MS, signal, host = createLocalHost() } = checkOptions(options)
   const disk = {
     domid: integer(request.domid, 'domid', 0, MAX_DOMID),
     devid: vdevNumber(request.vdev),
     backendDomid:
       request.backendDomid === undefined ? undefined : integer(request.backendDomid, 'backendDomid', 0, MAX_DOMID),
   }
-  const timeoutMs = integer(options.timeoutMs ?? TIMEOUT_MS, 'timeoutMs', 0, MAX_TIMEOUT_MS)
-  const host = options.host ?? createLocalHost()
   await using xenstore = createXenstore(host)
   const { look, awaited } = createLook(xenstore, disk)
   const paths = [diskFolder(disk.domid, disk.devid), '@releaseDomain']
-  return await lookOnChange(xenstore, host.clock, { paths, awaited, timeoutMs, signal: options.signal }, look)
+  return await lookOnChange(xenstore, host.clock, { paths, awaited, timeoutMs, signal }, look)
 }
 
 interface Disk {

@@ -1,4 +1,5 @@
 import type { OperationOptions } from '../core/options.ts'
+import { onAbort } from '../flow/on-abort.ts'
 import type { Link, WatchListener } from './link.ts'
 import { xenstorePath } from './path.ts'
 import type { XenstoreEvent } from './types.ts'
@@ -31,6 +32,7 @@ function createIterator(
   let state: 'new' | 'open' | 'ended' = 'new'
   let failure: { readonly error: unknown } | undefined
   let unwatch: (() => void) | undefined
+  let ignore = (): void => {}
 
   const settle = (): void => {
     while (waiters.length > 0) {
@@ -47,7 +49,7 @@ function createIterator(
   }
   const end = (): void => {
     state = 'ended'
-    signal?.removeEventListener('abort', stop)
+    ignore()
     unwatch?.()
     unwatch = undefined
     settle()
@@ -74,8 +76,8 @@ function createIterator(
   }
   const begin = async (): Promise<void> => {
     state = 'open'
-    if (signal?.aborted === true) return stop()
-    signal?.addEventListener('abort', stop, { once: true })
+    ignore = onAbort(signal, stop)
+    if (isEnded()) return
     try {
       const cancel = await link.watch(path, listener)
       if (isEnded()) cancel()

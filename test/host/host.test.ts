@@ -1,3 +1,4 @@
+import { getEventListeners } from 'node:events'
 import { link, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -70,6 +71,18 @@ describe('the executor', () => {
     const running = executor.exec(sh('exec sleep 20'), { signal: stop.signal })
     stop.abort(new Error('enough'))
     await expect(running).rejects.toThrow('enough')
+  })
+
+  test('runs many with one signal by one listener, and leaves none', async () => {
+    const { signal } = new AbortController()
+    const running = Array.from({ length: 12 }, async () => await executor.exec(sh('read _ || true'), { signal }))
+    expect(getEventListeners(signal, 'abort')).toHaveLength(1)
+    await Promise.all(running)
+    expect(getEventListeners(signal, 'abort')).toEqual([])
+  })
+
+  test.each([2 ** 31, Number.MAX_SAFE_INTEGER, Number.POSITIVE_INFINITY])('gives a process %s ms', async timeoutMs => {
+    expect((await executor.exec(sh('sleep 0.1; echo out', { timeoutMs }))).stdout).toBe('out\n')
   })
 
   test("lets nothing of execa's own error out", async () => {

@@ -1,14 +1,49 @@
 import { describe, expect, test } from 'vitest'
-import { isLunError } from '../../src/core/error.ts'
-import { Secret } from '../../src/core/secret.ts'
-import type { Host } from '../../src/host/host.ts'
-import { attachLun } from '../../src/lun/attach.ts'
-import { detachLun } from '../../src/lun/detach.ts'
-import { type AttachRequest, checkAttachRequest } from '../../src/lun/request.ts'
-import { resizeLun } from '../../src/lun/resize.ts'
+import {
+  type AttachOptions,
+  type AttachRequest,
+  attachLun,
+  type BackendRequest,
+  type CooldownOptions,
+  completePaths,
+  cooldown,
+  detachLun,
+  doctor,
+  type Host,
+  isLunError,
+  listAttachments,
+  type PrewarmOptions,
+  prewarm,
+  reconcile,
+  releaseExpired,
+  releaseOwner,
+  resizeLun,
+  Secret,
+  verifyLun,
+  waitForBackend,
+} from 'xen-lun'
+import { checkAttachRequest } from '../../src/lun/request.ts'
 
 const target = 'iqn.2001-05.com.example:vm1'
 const MEGABYTE = 'a'.repeat(1 << 20)
+
+const VERBS = [attachLun, detachLun, resizeLun, verifyLun, completePaths]
+
+/** Every public call that has options. */
+function calls(options: PrewarmOptions): readonly (() => Promise<unknown>)[] {
+  const disk = { domid: 1, vdev: 'xvda' }
+  return [
+    ...VERBS.map(verb => async () => await verb({ target }, options)),
+    async () => await prewarm({ target }, options),
+    async () => await cooldown({ target }, options),
+    async () => await reconcile(options),
+    async () => await releaseExpired(options),
+    async () => await releaseOwner('a', options),
+    async () => await listAttachments(options),
+    async () => await waitForBackend(disk, options),
+    async () => await doctor(options),
+  ]
+}
 
 // A host on which every touch is a failure of the test.
 const untouchable = new Proxy<Host>(
@@ -64,6 +99,25 @@ const bad: readonly (readonly [field: string, request: Record<string, unknown>])
   ['expected.serial', { expected: { serial: 'a\nb' } }],
   ['expected.sizeBytes', { expected: { sizeBytes: 0 } }],
   ['loginTimeoutMs', { loginTimeoutMs: 1 }],
+  ['loginTimeoutMs', { loginTimeoutMs: 2 ** 31 }],
+  ['lun', { lun: null }],
+  ['paths', { paths: null }],
+  ['paths', { paths: [2] }],
+  ['paths.min', { paths: { min: null } }],
+  ['paths.graceMs', { paths: { graceMs: Number.POSITIVE_INFINITY } }],
+  ['paths.lateMs', { paths: { lateMs: '1000' } }],
+  ['expected', { expected: null }],
+  ['expected', { expected: 'v0' }],
+  ['chap', { chap: null }],
+  ['chap', { chap: 'user:password' }],
+  ['chap.password', { chap: { username: 'u', password: null } }],
+  ['chap.mutual', { chap: { username: 'u', password: 'x', mutual: null } }],
+  ['multipath', { multipath: null }],
+  ['sharing', { sharing: null }],
+  // oxlint-disable-next-line no-sparse-arrays -- that is what it is about
+  ['portals[0]', { portals: [, '10.0.0.1'] }],
+  // oxlint-disable-next-line no-sparse-arrays -- that is what it is about
+  ['ifaces[1]', { ifaces: ['default', ,] }],
 ]
 
 describe('bad input is refused before the host is touched, naming the field', () => {
@@ -78,6 +132,52 @@ describe('bad input is refused before the host is touched, naming the field', ()
       expect(await refusedField(operation({ target: '../x' }, { host: untouchable }))).toBe('target')
       expect(await refusedField(operation({ target, lun: 1.5 }, { host: untouchable }))).toBe('lun')
     }
+  })
+
+  test.each([null, undefined, 'vm1', 7, [{ target }]])('a request that is %j', async request => {
+    for (const operation of VERBS) {
+      expect(await refusedField(operation(request as unknown as AttachRequest, { host: untouchable }))).toBe('request')
+    }
+    const disk = request as unknown as BackendRequest
+    expect(await refusedField(waitForBackend(disk, { host: untouchable }))).toBe('request')
+  })
+
+  test.each([null, 'vm1', 7, []])('options that are %j', async nonsense => {
+    const options = nonsense as unknown as PrewarmOptions
+    for (const call of calls(options)) expect(await refusedField(call())).toBe('options')
+  })
+
+  const times = [Number.POSITIVE_INFINITY, Number.NaN, 2 ** 31, 0, -1, '5000', null]
+  test.each(times)('a timeoutMs of %s', async timeoutMs => {
+    const options = { host: untouchable, owner: 'a', ttlMs: 1000, timeoutMs } as unknown as PrewarmOptions
+    for (const call of calls(options)) expect(await refusedField(call())).toBe('timeoutMs')
+  })
+
+  test.each(times)('an undoTimeoutMs of %s', async undoTimeoutMs => {
+    const options = { host: untouchable, undoTimeoutMs } as unknown as AttachOptions
+    expect(await refusedField(attachLun({ target }, options))).toBe('undoTimeoutMs')
+  })
+
+  test.each(times.filter(time => time !== 0))('a busyMs of %s', async busyMs => {
+    const options = { host: untouchable, owner: 'a', busyMs } as unknown as CooldownOptions
+    for (const call of [detachLun, cooldown]) expect(await refusedField(call({ target }, options))).toBe('busyMs')
+    expect(await refusedField(releaseOwner('a', options))).toBe('busyMs')
+  })
+
+  test.each([
+    ['signal', { signal: {} }],
+    ['onEvent', { onEvent: 'print' }],
+    ['handOver', { handOver: {} }],
+    ['force', { force: 'false' }],
+    ['apply', { apply: 'false' }],
+    ['host', { host: null }],
+  ])('a %s that is none', async (field, fields) => {
+    const options = { host: untouchable, ...fields } as unknown as AttachOptions
+    for (const call of [
+      async () => await attachLun({ target }, options),
+      async () => await detachLun({ target }, options),
+    ])
+      expect(await refusedField(call())).toBe(field)
   })
 
   test('no message or detail shows a password', async () => {

@@ -5,6 +5,7 @@ import { formatHctl } from '../../core/hctl.ts'
 import { wwid } from '../../core/wwid.ts'
 import { collectFailures } from '../../flow/collect.ts'
 import { retry } from '../../flow/retry.ts'
+import { unlessAborted } from '../../flow/unless-aborted.ts'
 import { until } from '../../flow/until.ts'
 import type { Context } from '../context.ts'
 import type { Operation } from '../operation.ts'
@@ -121,17 +122,7 @@ async function removeDevices(
 
 // The sync of a path that is dead lasts as long as the kernel hopes for it, and cannot be stopped.
 export async function syncUntil(signal: AbortSignal, sync: Promise<boolean>): Promise<boolean> {
-  const done = new AbortController()
-  const aborted = new Promise<never>((_, reject) => {
-    const onAbort = (): void => reject(signal.reason as Error)
-    signal.addEventListener('abort', onAbort, { signal: done.signal })
-    if (signal.aborted) onAbort()
-  })
-  try {
-    return await Promise.race([sync, aborted])
-  } finally {
-    done.abort()
-  }
+  return await unlessAborted(sync, signal)
 }
 
 async function removeWwids(

@@ -1,5 +1,6 @@
 import { LunError } from '../../core/error.ts'
 import type { OperationOptions } from '../../core/options.ts'
+import { onAbort } from '../../flow/on-abort.ts'
 import { type Command, type CommandResult, describe } from '../../host/command.ts'
 import type { Executor } from '../../host/executor.ts'
 import type { SimulatedProcess } from './process.ts'
@@ -50,8 +51,9 @@ async function limited(
     },
     () => answer('') // it ended in time
   )
+  let ignore = (): void => {}
   const stopped = new Promise<never>((_, reject) => {
-    signal?.addEventListener('abort', () => reject(signal.reason as Error), { signal: over.signal })
+    ignore = onAbort(signal, () => reject(signal?.reason as Error))
   })
   try {
     return await Promise.race([running, late, stopped])
@@ -60,5 +62,6 @@ async function limited(
     throw error
   } finally {
     over.abort()
+    ignore()
   }
 }

@@ -1,3 +1,4 @@
+import { onAbort } from '../../flow/on-abort.ts'
 import type { Clock } from '../../host/clock.ts'
 
 /** A call to a port that waits for its turn. */
@@ -79,15 +80,14 @@ export function createScheduler(policy: Policy = () => 0): Scheduler {
     sleep: async (ms, signal) => {
       signal?.throwIfAborted()
       await new Promise<void>((resolve, reject) => {
-        const onAbort = (): void => {
-          cancel()
-          reject(signal?.reason as Error)
-        }
         const cancel = add(ms, true, () => {
-          signal?.removeEventListener('abort', onAbort)
+          ignore()
           resolve()
         })
-        signal?.addEventListener('abort', onAbort, { once: true })
+        const ignore = onAbort(signal, () => {
+          cancel()
+          reject(signal?.reason as Error)
+        })
       })
     },
   }
