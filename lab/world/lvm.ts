@@ -19,19 +19,27 @@ const configOf = (path: string): string =>
     'global { use_lvmpolld=0 event_activation=0 }',
   ].join(' ')
 
-/** Makes the device a volume group with one active logical volume. */
-export const createLogicalVolume = async (path: string): Promise<LogicalVolume> => {
-  const lvm = (command: string, ...args: readonly string[]): Promise<string> =>
-    run('lvm', [command, '--config', configOf(path), '--yes', ...args])
+const lvm = (path: string, command: string, ...args: readonly string[]): Promise<string> =>
+  run('lvm', [command, '--config', configOf(path), '--yes', ...args])
+
+/**
+ * Makes the device a volume group with one active logical volume. With `through`, it is written through that device, the
+ * map of which `path` is a path, and lies on `path`: so it happens where LVM comes before multipathd.
+ */
+export const createLogicalVolume = async (path: string, through: string = path): Promise<LogicalVolume> => {
+  const isBelow = path !== through
   // Makes the physical volume as well; a process of lvm costs a second.
-  await lvm('vgcreate', group, path)
+  await lvm(through, 'vgcreate', group, through)
   // Not zeroed, because that would have to wait for the node in /dev.
-  await lvm('lvcreate', '--zero', 'n', '--wipesignatures', 'n', '--size', '8M', '--name', volume, group)
+  const how = ['--zero', 'n', '--wipesignatures', 'n', '--activate', isBelow ? 'n' : 'y']
+  await lvm(through, 'lvcreate', ...how, '--size', '8M', '--name', volume, group)
+  if (isBelow) await lvm(path, 'vgchange', '--activate', 'y', group)
   return {
     dmName: `${group}-${volume}`,
     release: async () => {
-      await lvm('vgremove', '--force', group)
-      await lvm('pvremove', path)
+      if (isBelow) await lvm(path, 'vgchange', '--activate', 'n', group)
+      await lvm(through, 'vgremove', '--force', group)
+      await lvm(through, 'pvremove', through)
     },
   }
 }

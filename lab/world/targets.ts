@@ -22,6 +22,10 @@ export const setChap = async (iqn: string, chap: TargetChap | undefined): Promis
   await writeAttribute(`${group}/attrib/authentication`, chap === undefined ? 0 : 1)
 }
 
+/** From the next login on, every LUN is read-only. */
+export const protectTarget = (iqn: string): Promise<void> =>
+  writeAttribute(`${groupOf(iqn)}/attrib/demo_mode_write_protect`, 1)
+
 export const mapLun = async (iqn: string, lun: number, volume: string): Promise<void> => {
   await mkdir(lunOf(iqn, lun))
   await symlink(backstoreOf(volume), `${lunOf(iqn, lun)}/${volume}`)
