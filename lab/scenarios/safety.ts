@@ -1,80 +1,39 @@
 import assert from 'node:assert/strict'
-import { type Attachment, type DeviceUser, detachLun, isLunError } from 'xen-lun'
-import { assertAttached, attach, presentLuns, rejection, target, timed } from '../../test/scenarios/lun.ts'
+import { type Attachment, detachLun, isLunError } from 'xen-lun'
+import { assertAttached, attach, presentLuns, rejection, timed } from '../../test/scenarios/lun.ts'
 import type { Scenario } from '../../test/scenarios/scenario.ts'
 import { startCommand } from '../world/children.ts'
-import { mountDevice } from '../world/file-systems.ts'
 import { readText } from '../world/files.ts'
-import { createLogicalVolume } from '../world/lvm.ts'
 import { waitForFailedPaths } from '../world/paths.ts'
 import { run } from '../world/run.ts'
 import { leftovers } from '../world/state.ts'
 import { until, within } from '../world/until.ts'
 import type { World } from '../world/world.ts'
+import { address, assertRefused, type UseName, whileUsed } from './uses.ts'
 
 const MIB = 1 << 20
 const DETACH_MS = 90_000
-const address = { target, lun: 0 }
 
-/** One who uses a device, as the error should name it. */
-interface Use extends AsyncDisposable {
-  readonly kind: DeviceUser['kind']
-  readonly name: string
-}
-
-const uses: readonly ((device: string) => Promise<Use>)[] = [
-  async device => {
-    const { mountPoint, release } = await mountDevice(device)
-    return { kind: 'mount', name: mountPoint, [Symbol.asyncDispose]: release }
-  },
-  async device => {
-    const { dmName, release } = await createLogicalVolume(device)
-    return { kind: 'holder', name: dmName, [Symbol.asyncDispose]: release }
-  },
-  async device => {
-    const sleep = await startCommand('sleep', ['600'], { stdin: device })
-    return { kind: 'process', name: `${sleep.pid} sleep`, [Symbol.asyncDispose]: sleep[Symbol.asyncDispose] }
-  },
-]
+const common = ['ext4 mounted', 'LVM', 'process'] as const satisfies readonly UseName[]
 
 async function busy(world: World): Promise<void> {
   const { host } = world
   await presentLuns(world, 0)
   const lun = await attach(world)
-  const refusals: { readonly kind: string; readonly tookMs: number }[] = []
-  for (const use of uses) refusals.push(await refusal(world, lun, use))
+  const refusals: { readonly name: string; readonly tookMs: number }[] = []
+  for (const name of common) {
+    const tookMs = await whileUsed(name, lun.device, async names => await assertRefused(world, names))
+    await assertAttached(world, lun, 2)
+    refusals.push({ name, tookMs })
+  }
   const detached = await timed(world, async () => await detachLun(address, { host, timeoutMs: DETACH_MS }))
   assert.equal(detached.result.outcome, 'detached')
   assert.equal(detached.result.writes, 'written')
   await world.expectClean()
-  for (const { kind, tookMs } of refusals) {
-    console.error(`LAB: busy: ${kind}: refused after ${tookMs.toFixed(0)} ms`)
-    assert.ok(tookMs < detached.tookMs, `refusing for a ${kind} took ${tookMs} ms, detaching ${detached.tookMs} ms`)
+  for (const { name, tookMs } of refusals) {
+    console.error(`LAB: busy: ${name}: refused after ${tookMs.toFixed(0)} ms`)
+    assert.ok(tookMs < detached.tookMs, `refusing for ${name} took ${tookMs} ms, detaching ${detached.tookMs} ms`)
   }
-}
-
-/** Detaching fails with the user's name, and changes nothing. */
-async function refusal(
-  world: World,
-  lun: Attachment,
-  use: (device: string) => Promise<Use>
-): Promise<{ readonly kind: string; readonly tookMs: number }> {
-  await using user = await use(lun.device)
-  const before = await world.snapshot()
-  const { result: error, tookMs } = await timed(
-    world,
-    async () => await rejection(async () => await detachLun(address, { host: world.host, busyMs: 300 }))
-  )
-  assert.ok(isLunError(error, 'LUN_IN_USE'), error.stack)
-  const { users } = error.details
-  assert.ok(
-    users.some(({ kind, name }) => kind === user.kind && name.includes(user.name)),
-    `${user.kind} ${user.name} is not among ${JSON.stringify(users)}`
-  )
-  assert.ok(error.message.includes(user.name), error.message)
-  assert.deepEqual(await world.snapshot(), before)
-  await assertAttached(world, lun, 2)
-  return { kind: user.kind, tookMs }
 }
 
 async function deadPaths(world: World): Promise<void> {

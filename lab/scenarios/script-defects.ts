@@ -5,6 +5,7 @@ import { target } from '../../test/scenarios/lun.ts'
 import type { Scenario } from '../../test/scenarios/scenario.ts'
 import { readText } from '../world/files.ts'
 import { assertSnapshotWorks, installScript } from '../world/install.ts'
+import { refuseAllDisks } from '../world/multipath-conf.ts'
 import { createOwnDisk, type OwnDisk } from '../world/own-disk.ts'
 import { pauseDaemon } from '../world/pause.ts'
 import { run, tryRun } from '../world/run.ts'
@@ -16,7 +17,6 @@ const seed = 'iqn.2001-05.com.equallogic:0-8a0906-23fe93404-c82797962054a96d-exa
 const longer = `${target}2`
 const conf = '/etc/xen/scripts/block-iscsi.conf'
 const rules = '/run/udev/rules.d'
-const multipathConf = '/etc/multipath/conf.d'
 
 interface Stage {
   readonly world: World
@@ -113,12 +113,8 @@ const defects: Readonly<Record<string, (stage: Stage) => Promise<void>>> = {
     await run('udevadm', ['control', '--reload'])
   },
   'B multipathd makes no map': async stage => {
-    await mkdir(multipathConf, { recursive: true })
-    await writeFile(`${multipathConf}/lab.conf`, 'blacklist {\n  wwid ".*"\n}\n')
-    await run('multipathd', ['reconfigure'])
+    await using _conf = await refuseAllDisks()
     await fails(stage, upstream(stage.world, ',multipath=y'), /multipath/)
-    await rm(`${multipathConf}/lab.conf`)
-    await run('multipathd', ['reconfigure'])
   },
   'C no portal answers': async stage => {
     const { san } = stage.world

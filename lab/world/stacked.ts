@@ -15,7 +15,7 @@ export const encrypt = async (path: string): Promise<Stacked> => {
   const name = 'labcrypt'
   const cipher = ['--cipher', 'aes-cbc-plain64', '--key-size', '256', '--key-file', '/dev/zero']
   // Shared, or cryptsetup would refuse the path of a map, which the kernel does not.
-  await run('cryptsetup', ['open', '--type', 'plain', '--shared', ...cipher, path, name])
+  await run('cryptsetup', ['open', '--type', 'plain', '--shared', '--batch-mode', ...cipher, path, name])
   return {
     name,
     release: async () => {
