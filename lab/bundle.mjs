@@ -1,6 +1,7 @@
 // Bundles what runs in the machines into one file each: under emulation a module takes Node 50 ms to find and load.
+// With LAB_COMPARE=DIR, a checkout that is built, also the program "timing" with that one's library.
 import { readdir, rm } from 'node:fs/promises'
-import { basename } from 'node:path'
+import { basename, resolve } from 'node:path'
 import { build } from 'esbuild'
 
 const outdir = 'dist-lab'
@@ -11,8 +12,7 @@ const mains = ['runner', 'record', 'shell', 'simulate', 'list', 'hosts/agent', '
 const nameOf = path => (path.startsWith('programs/') ? basename(path) : path.replace('/', '-'))
 
 await rm(outdir, { recursive: true, force: true })
-await build({
-  entryPoints: Object.fromEntries([...mains, ...programs].map(path => [nameOf(path), `lab/${path}.ts`])),
+const common = {
   outdir,
   outExtension: { '.js': '.mjs' },
   bundle: true,
@@ -23,4 +23,16 @@ await build({
   // For the CommonJS packages below execa.
   banner: { js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);" },
   logLevel: 'warning',
+}
+await build({
+  ...common,
+  entryPoints: Object.fromEntries([...mains, ...programs].map(path => [nameOf(path), `lab/${path}.ts`])),
 })
+const { LAB_COMPARE: other } = process.env
+if (other) {
+  await build({
+    ...common,
+    entryPoints: { 'timing-other': 'lab/programs/timing.ts' },
+    alias: { 'xen-lun': resolve(other, 'dist/index.js') },
+  })
+}

@@ -1,9 +1,12 @@
 import { scenarios as shared } from '../../test/scenarios/index.ts'
 import type { Scenario } from '../../test/scenarios/scenario.ts'
 import type { World } from '../world/world.ts'
+import { attachTimeScenarios } from './attach-times.ts'
 import { concurrentScenarios } from './concurrent.ts'
+import { conditionScenarios } from './conditions.ts'
 import { enduranceScenarios } from './endurance.ts'
 import { guestScenarios } from './guest.ts'
+import { guestOnPathScenarios } from './guest-on-path.ts'
 import { killScenarios } from './kill.ts'
 import { latePathScenarios } from './late-paths.ts'
 import { manyDisksScenarios } from './many-disks.ts'
@@ -13,6 +16,9 @@ import { scriptDefectScenarios } from './script-defects.ts'
 import { secretScenarios } from './secrets.ts'
 import { sharedDiskScenarios } from './shared-disk.ts'
 import { smoke } from './smoke.ts'
+import { stubDomainScenarios } from './stub-domain.ts'
+import { twoTargetScenarios } from './two-targets.ts'
+import { userScenarios } from './users.ts'
 import { xenstoreSpeed } from './xenstore-speed.ts'
 
 /** All scenarios, in the order in which they run. */
@@ -21,6 +27,11 @@ export const scenarios: readonly Scenario<World>[] = [
   ...shared,
   ...xenstoreSpeed,
   ...safetyScenarios,
+  ...userScenarios,
+  ...guestOnPathScenarios,
+  ...twoTargetScenarios,
+  ...conditionScenarios,
+  ...stubDomainScenarios,
   ...secretScenarios,
   ...guestScenarios,
   ...scriptDefectScenarios,
@@ -31,4 +42,5 @@ export const scenarios: readonly Scenario<World>[] = [
   ...killScenarios,
   ...concurrentScenarios,
   ...enduranceScenarios,
+  ...attachTimeScenarios,
 ]

@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process'
+import { existsSync } from 'node:fs'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { type Child, watchChild } from './children.ts'
@@ -12,11 +13,15 @@ export interface Program<Line> extends Child {
   send(value: unknown): void
 }
 
+// In the bundle: programs lie beside the runner.
+const fileOf = (name: string): string => fileURLToPath(new URL(`${name}.mjs`, import.meta.url))
+
+/** Whether there is such a program; some are bundled only when asked for. */
+export const isProgram = (name: string): boolean => existsSync(fileOf(name))
+
 /** Node takes 5 s to start, so begin before it is needed. What it says on stderr goes to the console log. */
 export const startProgram = <Line>(name: string, ...args: readonly string[]): Program<Line> => {
-  // In the bundle: programs lie beside the runner.
-  const file = fileURLToPath(new URL(`${name}.mjs`, import.meta.url))
-  const spawned = spawn(process.execPath, [file, ...args], { stdio: ['pipe', 'pipe', 'inherit'] })
+  const spawned = spawn(process.execPath, [fileOf(name), ...args], { stdio: ['pipe', 'pipe', 'inherit'] })
   const child = watchChild(name, spawned)
   // A program that was killed reads no more.
   spawned.stdin.on('error', () => {})

@@ -53,6 +53,17 @@ export type RoundsLine =
       readonly isShared: boolean
     }
 
+/** What `timing` is asked to do; its argument. */
+export interface TimingJob {
+  readonly request: AttachRequest
+  readonly owner: string
+}
+
+export type TimingLine =
+  | ReadyLine
+  | FailedLine
+  | { readonly type: 'round'; readonly attachMs: number; readonly detachMs: number }
+
 /** Which event this is, for people. */
 export const labelOf = (event: LunEvent): string => {
   if (event.type === 'path') {
