@@ -91,8 +91,8 @@ interface Running {
 }
 
 function createRunning(ports: ServerPorts, onAbandoned: () => void): Running {
-  const { host, room, signal } = ports
-  const { files, clock } = host
+  const { signal } = ports
+  const { clock } = ports.host
   const calls = new Map<string, AbortController>()
   let idleSinceMs = clock.now()
   const start = (name: string, work: (stop: AbortSignal) => Promise<unknown>): void => {

@@ -186,10 +186,11 @@ test('goes by the first line of the name, since another one was there before', a
   await begun(1)
   runs[0]?.end(0)
   await served
+  expect(said).toEqual(['5001 taken', '5001 exit 0', '5001 closed'])
 })
 
 test('does not read a name that is no file, which could keep it for ever', async () => {
-  const { stat, read } = files
+  const [stat, read] = [files.stat.bind(files), files.read.bind(files)]
   let isRead = false
   files.stat = async path => {
     const found = await stat(path)
@@ -206,7 +207,7 @@ test('does not read a name that is no file, which could keep it for ever', async
 
 test('does without what cannot be removed: folders with the names of a call and of an end', async () => {
   leave(5001)
-  const { remove } = files
+  const remove = files.remove.bind(files)
   const odd = [callOf(4001), `${callOf(4002)}.stop`, `${callOf(5001)}.stop`].map(name => `${ROOM}/${name}`)
   for (const path of odd) files.directories.add(path)
   files.remove = async path => {

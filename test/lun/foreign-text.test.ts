@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { attachLun, detachLun, isLunError } from 'xen-lun'
 import type { SimulatedDom0 } from 'xen-lun/testing'
+import { iqn } from '../../src/core/iqn.ts'
 import { thisProcess } from '../../src/host/process-id.ts'
 import { LUN_LOCKS, withLun } from '../../src/lun/locks.ts'
 import { BACKEND, createDiskWorld, keysOf, run } from '../hotplug/disk.ts'
@@ -53,7 +54,9 @@ describe('text of somebody else is cleaned before it is in an error:', () => {
     const [, start = ''] = /\) S (?:\S+ ){18}(\d+)/s.exec((await files.read('/proc/4711/stat')) ?? '') ?? []
     const { namespace } = await thisProcess(files)
     await files.replace(`${LUN_LOCKS}/${address.target},0`, `xen-lun 4711 ${start} ${namespace}\n`, 0o600)
-    const error = await rejection(withLun(dom0.host, address, { timeoutMs: 5000 }, async () => {}))
+    const error = await rejection(
+      withLun(dom0.host, { target: iqn(address.target), lun: 0 }, { timeoutMs: 5000 }, async () => {})
+    )
     expectPlain(error)
     expect(error).toMatchObject({ code: 'LOCK_TIMEOUT', message: expect.stringContaining(`(${SHOWN})`) })
   })
