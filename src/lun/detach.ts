@@ -114,7 +114,8 @@ async function detachFound(
   const { target, lun } = operation
   const { leftovers, wwid, adopted } = found
   const forced = createForce(context, operation, found, force)
-  const failed = isNothing(leftovers) ? [] : await takeAway(context, operation, found, forced, { busyMs, timeoutMs })
+  const how = { busyMs, timeoutMs, force }
+  const failed = isNothing(leftovers) ? [] : await takeAway(context, operation, found, forced, how)
   if (failed.length > 0) throw incomplete(operation, failed)
   const left = await leaveTarget(context, operation, { removeMs: timeoutMs, adopted, leaving: operation })
   if (left.failed.length > 0) throw incomplete(operation, left.failed)
@@ -125,18 +126,28 @@ async function detachFound(
   return { outcome, target, lun, wwid, owners: [], writes: forced.isLost() ? 'lost' : 'written' }
 }
 
+interface TakeHow {
+  readonly busyMs: number
+  readonly timeoutMs: number
+  readonly force: boolean
+}
+
 async function takeAway(
   context: Context,
   operation: Operation,
-  { map, disks, isShared, leftovers, held }: HeldLun,
-  force: Force,
-  { busyMs, timeoutMs }: { readonly busyMs: number; readonly timeoutMs: number }
+  found: HeldLun,
+  forced: Force,
+  { busyMs, timeoutMs, force }: TakeHow
 ): Promise<readonly FailedStep[]> {
-  const names = map === undefined ? disks.map(({ name }) => name) : [map.dm]
+  const { leftovers, held, isShared } = found
   await operation.step('in-use', async () => {
-    // A path is held by its map, so where there is a map only the map's users count; a shared map stays. multipathd
-    // refuses to flush an open map, so only a plain disk needs a look at every process.
-    if (!isShared) await assertUnused(context, operation, names, { busyMs, withProcesses: map === undefined })
+    if (isShared) return // the map stays
+    try {
+      // By force, what waits in the map is failed if need be, so that processes let go of it.
+      await assertUnused(context, operation, found, { busyMs, isFlushed: force })
+    } catch (error) {
+      throw await forced.advise(error)
+    }
   })
   const note = async (next: OwnerState | undefined): Promise<void> => {
     if (held === undefined || next === undefined) return
@@ -144,15 +155,15 @@ async function takeAway(
   }
   await note('detaching')
   const onBusy = async (): Promise<Error | undefined> =>
-    (await force.letGo()) ? undefined : await findFinalUser(context, operation, names)
+    (await forced.letGo()) ? undefined : await findFinalUser(context, operation, found)
   try {
     return await tearDown(context, operation, leftovers, { busyMs, removeMs: timeoutMs, onBusy })
   } catch (error) {
-    await force.restore()
+    await forced.restore()
     const isBusy = isLunError(error, 'MAP_BUSY')
     // Refused: nothing was changed, and its owner has it still.
     if (isBusy || isLunError(error, 'LUN_IN_USE')) await note(held?.state)
-    throw await force.advise(isBusy ? await describeBusy(context, operation, names) : error)
+    throw await forced.advise(isBusy ? await describeBusy(context, operation, found) : error)
   }
 }
 

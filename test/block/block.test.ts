@@ -1,12 +1,9 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import type { BlockDevice } from '../../src/block/block-device.ts'
 import { findMapByWwid, findMapOn, multipathWwid, readBlockDevice } from '../../src/block/block-device.ts'
 import { parseSerialPage, toWwid } from '../../src/block/identity.parse.ts'
-import { findProcesses } from '../../src/block/processes.ts'
 import { createScsi } from '../../src/block/scsi.ts'
 import { parseUdevRecord } from '../../src/block/udev.parse.ts'
-import { findUsers } from '../../src/block/users.ts'
 import { createFakeClock } from '../support/fake-clock.ts'
 import { createMemoryFiles, type MemoryFiles, type MemoryTree } from '../support/memory-files.ts'
 
@@ -59,46 +56,6 @@ describe('a block device', () => {
     expect(multipathWwid(await readBlockDevice(files, 'dm-1'))).toBeUndefined()
     expect((await findMapByWwid(files, WWID))?.name).toBe('dm-0')
     expect(await findMapByWwid(files, WWID.slice(0, -1))).toBeUndefined()
-  })
-})
-
-describe('users of a device', () => {
-  const device = async (files: MemoryFiles): Promise<BlockDevice> => {
-    const found = await readBlockDevice(files, 'dm-0')
-    if (found === undefined) throw new Error('no device')
-    return found
-  }
-
-  test('are holders, mounts, swap and Xen backends of exactly this device', async () => {
-    const { files } = host({
-      files: {
-        ...block('dm-0', '253:0', { ...MAP, 'holders/dm-7/x': '' }),
-        '/proc/self/mountinfo':
-          '36 35 253:0 / /srv/vm rw - ext4 /dev/mapper/x rw\n37 35 253:01 / /other rw - ext4 x rw\n',
-        '/proc/swaps': 'Filename Type Size Used Priority\n/dev/dm-0 partition 1 0 -2\n/swap.img file 1 0 -3\n',
-        '/sys/bus/xen-backend/devices/vbd-3-51712/physical_device': 'fd:0\n',
-        '/sys/bus/xen-backend/devices/vbd-3-51712/state': 'Connected\n',
-        '/sys/bus/xen-backend/devices/vbd-4-51712/physical_device': 'fd:1\n',
-      },
-      devices: { '/dev/dm-0': '253:0' },
-    })
-    expect(await findUsers(files, await device(files))).toEqual([
-      { kind: 'holder', device: 'dm-0', name: 'dm-7' },
-      { kind: 'mount', device: 'dm-0', name: '/srv/vm' },
-      { kind: 'swap', device: 'dm-0', name: '/dev/dm-0' },
-      { kind: 'xen-backend', device: 'dm-0', name: 'vbd-3-51712', state: 'Connected' },
-    ])
-  })
-
-  test('are found by what processes have open', async () => {
-    const { files } = host({
-      files: { ...block('dm-0', '253:0', MAP), '/proc/12/comm': 'qemu\n', '/proc/13/comm': 'cat\n', '/dev/null': '' },
-      links: { '/proc/12/fd/7': '/dev/dm-0', '/proc/13/fd/0': '/dev/null' },
-      devices: { '/dev/dm-0': '253:0' },
-    })
-    expect(await findProcesses(files, [await device(files)])).toEqual([
-      { kind: 'process', device: 'dm-0', name: '12 qemu' },
-    ])
   })
 })
 

@@ -160,12 +160,16 @@ describe('devices in sysfs and /proc', () => {
       holders: [],
       slaves: [],
       dm: undefined,
+      isVolume: true,
+      sysfs: 'dm-0',
+      on: undefined,
+      partitions: [],
     }
     await fc.assert(
       fc.asyncProperty(texts, async ([mountinfo, swap, backend]) => {
         const back = '/sys/bus/xen-backend/devices/vbd-1-51712'
         const files = { '/proc/self/mountinfo': mountinfo, '/proc/swaps': swap, [`${back}/physical_device`]: backend }
-        for (const user of await findUsers(createMemoryFiles({ files, devices: { '/dev/dm-0': '254:0' } }), device)) {
+        for (const user of await findUsers(createMemoryFiles({ files, devices: { '/dev/dm-0': '254:0' } }), [device])) {
           ensureOneOf(user.kind, ['mount', 'swap', 'holder', 'xen-backend'], 'kind')
           ensure(user.device === 'dm-0', 'is another device', user)
         }

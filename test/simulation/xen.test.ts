@@ -1,8 +1,9 @@
 import { describe, expect, test } from 'vitest'
 import { type Attachment, attachLun, createXenstore, detachLun, type Files } from 'xen-lun'
 import { createSimulatedDom0, type SimulatedDom0 } from 'xen-lun/testing'
-import { readBlockDevice } from '../../src/block/block-device.ts'
+import { createInquiry } from '../../src/block/inquiry.ts'
 import { findProcesses } from '../../src/block/processes.ts'
+import { readStack } from '../../src/block/stack.ts'
 import { findUsers } from '../../src/block/users.ts'
 
 const target = 'iqn.2001-05.com.example:vm1'
@@ -107,10 +108,12 @@ test('QEMU has the device of a qdisk open, and nothing of it is in sysfs', async
   expect(backend.path).toBe('/local/domain/0/backend/qdisk/1/51712')
   backend.connect()
   expect(await files.list('/sys/bus/xen-backend/devices')).toEqual([])
-  const map = await readBlockDevice(files, 'dm-0')
-  if (map === undefined) throw new Error('there is no dm-0')
+  const map = await readStack(files, ['dm-0'])
   expect(await findUsers(files, map)).toEqual([])
-  expect(await findProcesses(files, [map])).toEqual([{ kind: 'process', device: 'dm-0', name: '2001 qemu-system-i38' }])
+  const inquiry = createInquiry(new AbortController().signal)
+  expect(await findProcesses(files, map, inquiry)).toEqual([
+    { kind: 'process', device: 'dm-0', name: '2001 qemu-system-i38' },
+  ])
   expect(await detachNow(dom0)).toMatchObject({ code: 'LUN_IN_USE' })
   backend.remove()
   expect(await files.list('/proc/2001')).toEqual([])

@@ -36,7 +36,7 @@ export async function linger(
   if (!(await operation.step('identity', async () => await isHealthy(context, operation, found)))) return undefined
   await operation.step('in-use', async () => {
     // There will be no flush of the map, which would tell that somebody has it open.
-    await assertUnused(context, operation, [map.dm], { busyMs, withProcesses: true })
+    await assertUnused(context, operation, found, { busyMs })
   })
   const isWritten = await operation.step(
     'flush',

@@ -33,7 +33,9 @@ export async function findDevices(
 export interface LunDescription {
   readonly map: { readonly name: string; readonly dm: string; readonly wwid: string } | undefined
   readonly disks: readonly BlockDevice[]
-  /** The map has paths besides these devices, through another target. */
+  /** Paths of the map besides these devices, through another target. */
+  readonly foreignPaths: readonly string[]
+  /** There are such paths. */
   readonly isShared: boolean
 }
 
@@ -49,11 +51,13 @@ export async function describeLun(
   const map =
     maps.find(found => found !== undefined) ?? (wwid === undefined ? undefined : await findMapByWwid(files, wwid))
   const mapWwid = multipathWwid(map)
+  const foreignPaths = map?.slaves.filter(slave => !names.includes(slave)) ?? []
   return {
     map:
       map?.dm === undefined || mapWwid === undefined ? undefined : { name: map.dm.name, dm: map.name, wwid: mapWwid },
     disks: disks.filter(disk => disk !== undefined),
-    isShared: map?.slaves.some(slave => !names.includes(slave)) ?? false,
+    foreignPaths,
+    isShared: foreignPaths.length > 0,
   }
 }
 

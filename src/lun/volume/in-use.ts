@@ -1,87 +1,98 @@
-import { type BlockDevice, readBlockDevice } from '../../block/block-device.ts'
-import { findProcesses } from '../../block/processes.ts'
-import { findUsers } from '../../block/users.ts'
 import { isLunError, LunError } from '../../core/error.ts'
 import type { DeviceUser } from '../../core/error-details.ts'
 import { printable } from '../../core/printable.ts'
 import { until } from '../../flow/until.ts'
-import type { Files } from '../../host/files.ts'
+import { thisProcess } from '../../host/process-id.ts'
 import type { Context } from '../context.ts'
 import type { Operation } from '../operation.ts'
+import { type Found, findVolumeUsers, type VolumeDevices } from './users.ts'
 
 const UDEV = /^\d+ (?:\(udev-worker\)|systemd-udevd)$/
-/** It opens every disk it watches, and lets go of one that is deleted. */
-const MULTIPATHD = /^\d+ multipathd$/
 
 type Place = Pick<Operation, 'signal' | 'target' | 'lun'>
 
+export interface UnusedOptions {
+  /** How long a device may stay busy with what is ending by itself. */
+  readonly busyMs: number
+  /** The map is flushed next, which no process with the map open lets happen: that is decided there. */
+  readonly isFlushed?: boolean
+}
+
 /**
- * Refuses while somebody uses one of the devices. Mounts, swap, holders, connected guests and processes are final at
- * once. What is letting go by itself gets `busyMs`: a Xen backend that is closing, since toolstacks call `remove` before
- * blkback is done, and udev, which reads a device after each writer.
+ * Refuses while somebody uses one of the volume's devices. Mounts, swap, holders, connected guests and processes are
+ * final at once. What is letting go by itself gets `busyMs`: a Xen backend that is closing, since toolstacks call `remove`
+ * before blkback is done; udev, which reads a device after each writer; whoever has it for himself without a name, as
+ * another look like this one does for a moment; and other work of this very process.
  *
- * @throws {@link LunError} `LUN_IN_USE` naming every user
+ * Answers the disks that somebody used meanwhile, so that they may have to be written.
+ *
+ * @throws {@link LunError} `LUN_IN_USE` naming every user, `TIMEOUT` naming what could not be judged: that is not unused
  */
 export async function assertUnused(
   context: Context,
   place: Place,
-  names: readonly string[],
-  { busyMs, withProcesses }: { readonly busyMs: number; readonly withProcesses: boolean }
-): Promise<void> {
+  volume: VolumeDevices,
+  { busyMs, isFlushed = false }: UnusedOptions
+): Promise<readonly string[]> {
   const { host } = context
-  let users: readonly DeviceUser[] = []
+  let found: Pick<Found, 'users' | 'unknown'> = { users: [], unknown: [] }
+  const used = new Set<string>()
   const look = async (): Promise<boolean> => {
-    users = await usersOf(host.files, names, { withProcesses })
-    if (users.some(isFinal)) throw await inUse(context, place, users)
-    return users.length === 0
+    const { users, unknown, usedDisks, flushed } = await findVolumeUsers(host, volume, place.signal)
+    for (const disk of usedDisks) used.add(disk)
+    const isRefused = ({ kind, device }: DeviceUser): boolean => kind === 'process' && flushed.includes(device)
+    found = { users: isFlushed ? users.filter(user => !isRefused(user)) : users, unknown }
+    if (await isAnyFinal(context, found.users)) throw await inUse(context, place, found.users)
+    return found.users.length === 0 && found.unknown.length === 0
   }
   try {
     await until(host.clock, look, { awaited: 'the device to be closed', timeoutMs: busyMs, signal: place.signal })
   } catch (error) {
-    throw isLunError(error, 'TIMEOUT') ? await inUse(context, place, users) : error
+    if (!isLunError(error, 'TIMEOUT')) throw error
+    if (found.users.length > 0) throw await inUse(context, place, found.users)
+    throw found.unknown.length > 0 ? notJudged(place, found.unknown, busyMs) : error
   }
+  return [...used]
 }
 
 /** The error for a device that is busy, if somebody is found who will not let go of it by himself. */
 export async function findFinalUser(
   context: Context,
   place: Place,
-  names: readonly string[]
+  volume: VolumeDevices
 ): Promise<LunError<'LUN_IN_USE'> | undefined> {
-  const users = await usersOf(context.host.files, names, { withProcesses: true })
-  return users.some(isFinal) ? await inUse(context, place, users) : undefined
+  const { users } = await findVolumeUsers(context.host, volume, place.signal)
+  return (await isAnyFinal(context, users)) ? await inUse(context, place, users) : undefined
 }
 
 /** The error for a device that stayed busy, whoever that was. */
 export async function describeBusy(
   context: Context,
   place: Place,
-  names: readonly string[]
+  volume: VolumeDevices
 ): Promise<LunError<'LUN_IN_USE'>> {
-  const users = await usersOf(context.host.files, names, { withProcesses: true })
+  const { users } = await findVolumeUsers(context.host, volume, place.signal)
   const unknown: DeviceUser = {
     kind: 'open',
-    device: names[0] ?? '?',
+    device: volume.map?.dm ?? volume.disks[0]?.name ?? '?',
     name: 'opened by the kernel or in another namespace',
   }
   return await inUse(context, place, users.length > 0 ? users : [unknown])
 }
 
-async function usersOf(
-  files: Files,
-  names: readonly string[],
-  { withProcesses }: { readonly withProcesses: boolean }
-): Promise<readonly DeviceUser[]> {
-  const read = await Promise.all(names.map(async name => await readBlockDevice(files, name)))
-  const devices = read.filter((device): device is BlockDevice => device !== undefined)
-  const users = await Promise.all(devices.map(async device => await findUsers(files, device)))
-  const processes = withProcesses ? await findProcesses(files, devices) : []
-  return [...users.flat(), ...processes.filter(({ kind, name }) => kind !== 'process' || !MULTIPATHD.test(name))]
+async function isAnyFinal({ host }: Context, users: readonly DeviceUser[]): Promise<boolean> {
+  if (users.length === 0) return false
+  const { pid } = await thisProcess(host.files)
+  return users.some(({ kind, state, name }) => {
+    if (kind === 'open') return false
+    if (kind === 'process') return !UDEV.test(name) && !name.startsWith(`${pid} `)
+    return kind !== 'xen-backend' || state === undefined || state === 'Connected'
+  })
 }
 
-function isFinal({ kind, state, name }: DeviceUser): boolean {
-  if (kind === 'process') return !UDEV.test(name)
-  return kind !== 'xen-backend' || state === undefined || state === 'Connected'
+function notJudged({ target, lun }: Place, unknown: readonly string[], timeoutMs: number): LunError<'TIMEOUT'> {
+  const awaited = `whether LUN ${lun} of ${target} is used: ${unknown.join(', ')}`
+  return new LunError('TIMEOUT', `timed out after ${timeoutMs} ms waiting for ${awaited}`, { awaited, timeoutMs })
 }
 
 async function inUse(

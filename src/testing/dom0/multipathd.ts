@@ -58,14 +58,17 @@ export function createMultipathd(
   const wwids = createWwids(tree)
 
   // ev_add_path() in multipathd/main.c: where the kernel refuses the table, the path is an orphan and the answer "fail".
+  const reload = ({ device, paths: members }: MultipathMap): void => {
+    kernel.loadMap(
+      device,
+      members.map(({ disk }) => disk)
+    )
+  }
   const join = (map: MultipathMap, path: Path): boolean => {
     if (!mayClaim(path.disk, DEVICE_MAPPER)) return false
     path.map = map
     map.paths.push(path)
-    kernel.loadMap(
-      map.device,
-      map.paths.map(({ disk }) => disk)
-    )
+    reload(map)
     return true
   }
   const setQueueing = (map: MultipathMap, noPathRetry: MultipathSettings['noPathRetry']): void => {
@@ -113,6 +116,7 @@ export function createMultipathd(
     if (map === undefined) return
     map.paths.splice(map.paths.indexOf(path), 1)
     if (map.paths.length === 0 && map.waiting.length === 0) removeMap(map)
+    else if (map.paths.length > 0) reload(map)
   }
   const check = (disk: BlockDevice): void => {
     scheduler.after(CHECK_MS, () => {
