@@ -7,7 +7,7 @@
  * @packageDocumentation
  */
 export type { BlockDevice } from './block/block-device.ts'
-export { createScsi, type Scsi, type ScsiIdentity, type ScsiTarget } from './block/scsi.ts'
+export { createScsi, type Scsi, type ScsiIdentity, type ScsiTarget, type SessionTarget } from './block/scsi.ts'
 export type { Brand } from './core/brand.ts'
 export { type AnyLunError, type ErrorCode, isLunError, LunError } from './core/error.ts'
 export type { CommandFailure, DeviceUser, ErrorDetails, FailedStep } from './core/error-details.ts'
@@ -63,7 +63,7 @@ export {
   type RecordLink,
   type RecordSettings,
 } from './iscsi/node-db.ts'
-export type { IscsiSession, SessionFilter } from './iscsi/session.ts'
+export { type IscsiSession, isUsableSession, type SessionFilter, type UsableSession } from './iscsi/session.ts'
 export { attachLun } from './lun/attach.ts'
 export type { Attachment } from './lun/attaching/attachment.ts'
 export type { LunDeviceNode } from './lun/attaching/device.ts'

@@ -1,4 +1,13 @@
-import { createIscsiadm, createMultipath, createScsi, formatHctl, formatPortal, type Host, type Iqn } from 'xen-lun'
+import {
+  createIscsiadm,
+  createMultipath,
+  createScsi,
+  formatHctl,
+  formatPortal,
+  type Host,
+  type Iqn,
+  isUsableSession,
+} from 'xen-lun'
 
 const SECTOR_BYTES = 512
 const MIB = 1 << 20
@@ -31,7 +40,7 @@ interface Place {
 async function placesOf(host: Host, target: Iqn): Promise<ReadonlyMap<string, Place>> {
   const scsi = createScsi(host)
   const places = new Map<string, Place>()
-  for (const session of await createIscsiadm(host).sessions({ target })) {
+  for (const session of (await createIscsiadm(host).sessions({ target })).filter(isUsableSession)) {
     for (const hctl of await scsi.devices(session)) {
       const place = { portal: formatPortal(session.persistentPortal), hctl: formatHctl(hctl) }
       places.set((await scsi.disk(hctl)) ?? '', place)

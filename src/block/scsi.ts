@@ -12,6 +12,9 @@ export interface ScsiTarget {
   readonly targetId: number
 }
 
+/** Where a session's devices are, as far as sysfs tells. */
+export type SessionTarget = { readonly [Name in keyof ScsiTarget]: ScsiTarget[Name] | undefined }
+
 /** What a LUN says it is. */
 export interface ScsiIdentity {
   /** From VPD page 0x83; undefined where the device has none. */
@@ -22,8 +25,8 @@ export interface ScsiIdentity {
 
 /** SCSI devices through sysfs: no process is started for any of this. */
 export interface Scsi {
-  /** Every device of a target, LUN by LUN. */
-  devices(target: ScsiTarget): Promise<readonly Hctl[]>
+  /** Every device of a target, LUN by LUN; none of one whose numbers are unknown. */
+  devices(target: SessionTarget): Promise<readonly Hctl[]>
   /** Asks the kernel to look for one LUN. When this returns the device exists, or the LUN does not. */
   scan(target: ScsiTarget, lun: number): Promise<void>
   exists(hctl: Hctl): Promise<boolean>
@@ -55,7 +58,7 @@ export function createScsi({ files, clock }: Pick<Host, 'files' | 'clock'>): Scs
     rescan,
     devices: async ({ host, channel, targetId }) =>
       (await files.list('/sys/class/scsi_device'))
-        .filter(name => name.startsWith(`${host}:${channel}:${targetId}:`))
+        .filter(name => name.startsWith(`${host}:${channel}:${targetId}:`)) // no name begins with "undefined"
         .map(name => parseHctl(name)),
     scan: async ({ host, channel, targetId }, lun) => {
       await files.write(`/sys/class/scsi_host/host${host}/scan`, `${channel} ${targetId} ${lun}`)

@@ -62,6 +62,13 @@ export interface ErrorDetails {
     /** What iscsiadm called it, where it answered for this portal alone. */
     readonly exitName?: string
   }
+  ISCSI_SESSION_UNUSABLE: {
+    readonly target: string
+    readonly portal: string
+    readonly sid: number
+    /** As in `IscsiSession`: `failed`, `free`, `unbound`. */
+    readonly state: string
+  }
   ISCSI_NO_RECORD: { readonly target: string; readonly portal: string | undefined }
   ISCSI_LOGOUT_FAILED: { readonly target: string; readonly sid: number }
   NODE_RECORD_BROKEN: { readonly path: string; readonly line: number; readonly reason: string }

@@ -13,7 +13,7 @@ import type { NodeConfig } from './record.parse.ts'
 import type { RecordSelector } from './record-selector.ts'
 import { createRunner } from './runner.ts'
 import { logoutSession, rescanSession } from './session.commands.ts'
-import { type IscsiSession, readSessions, type SessionFilter } from './session.ts'
+import { hasSession, type IscsiSession, readSessions, type SessionFilter } from './session.ts'
 
 export type { DiscoverRequest } from './discovery.ts'
 export type { Iface } from './iface.parse.ts'
@@ -100,6 +100,8 @@ export interface Iscsiadm extends Interfaces {
   rescanTarget(selector: RecordSelector, options?: OperationOptions): Promise<boolean>
   /** The sessions of this host from sysfs; starts no process, works without iscsid. */
   sessions(filter?: SessionFilter): Promise<readonly IscsiSession[]>
+  /** Whether the kernel has a session of this number, also one of which nothing can be read. */
+  hasSession(sid: number): Promise<boolean>
 }
 
 /**
@@ -148,6 +150,7 @@ export function createIscsiadm(host: Host): Iscsiadm {
     rescanSession: async (sid, options) => await runner.abortable(rescanSession(sid), options),
     rescanTarget: async (selector, options) => await runner.abortable(node.rescanNodes(selector), options),
     sessions: async filter => await readSessions(files, filter),
+    hasSession: async sid => await hasSession(files, sid),
     ...createInterfaces(runner),
   }
 }

@@ -1,33 +1,55 @@
 import { type Iqn, readIqn } from '../core/iqn.ts'
-import type { Portal } from '../core/portal.ts'
+import { formatPortal, type Portal } from '../core/portal.ts'
 import type { Files } from '../host/files.ts'
 import { readTpgt } from './address.ts'
 
-/** A session of the kernel, as sysfs shows it. */
+/** A session of the kernel, as sysfs shows it. What cannot be read of it is undefined: it is there all the same. */
 export interface IscsiSession {
   /** Session number, the N of `/sys/class/iscsi_session/sessionN`. */
   readonly sid: number
   readonly target: Iqn
   /** SCSI host number. */
-  readonly host: number
+  readonly host: number | undefined
   /** SCSI channel: always 0 with open-iscsi. */
   readonly channel: 0
-  /** SCSI target number. */
-  readonly targetId: number
+  /** SCSI target number. Undefined also for a target that the kernel has unbound, once its devices are gone. */
+  readonly targetId: number | undefined
   /** Name of the interface record the session was made with: `default`. */
   readonly iface: string
-  /** `failed`: the connection is lost and being restored. `free`: given up for now, I/O fails. */
-  readonly state: 'logged-in' | 'failed' | 'free' | 'unknown'
-  /** The state in the kernel's words: `LOGGED_IN`. */
-  readonly rawState: string
+  /**
+   * `failed`: the connection is lost and being restored. `free`: given up for now, I/O fails; or not logged in yet.
+   * `unbound`: its logout was begun and not ended, so it never carries anything again, yet iscsid makes no other.
+   * `unknown`: sysfs does not tell all that it takes to use it.
+   */
+  readonly state: 'logged-in' | 'failed' | 'free' | 'unbound' | 'unknown'
+  /** The state in the kernel's words: `LOGGED_IN`, which an unbound one may say as well. */
+  readonly rawState: string | undefined
   /** The portal of the node record. This is what tells which request a session belongs to. */
-  readonly persistentPortal: Portal
+  readonly persistentPortal: Portal | undefined
   /** Where it is connected; an array may have redirected the login to another of its ports. Missing while it is not. */
   readonly currentPortal?: Portal | undefined
   /** Target portal group tag. */
   readonly tpgt?: number | undefined
   /** Seconds until I/O fails after a loss; multipathd sets it to its fast_io_fail_tmo. */
   readonly recoveryTimeoutS?: number | undefined
+}
+
+/** A session that carries I/O: it is logged in, and all is known that it takes to use it. */
+export type UsableSession = IscsiSession & {
+  readonly host: number
+  readonly targetId: number
+  readonly persistentPortal: Portal
+}
+
+export function isUsableSession(session: IscsiSession): session is UsableSession {
+  const { state, host, targetId, persistentPortal } = session
+  return state === 'logged-in' && [host, targetId, persistentPortal].every(fact => fact !== undefined)
+}
+
+/** Where it goes, for people: a session whose connection is gone has no portal any more. */
+export function sessionPortal({ persistentPortal, currentPortal }: IscsiSession): string {
+  const portal = persistentPortal ?? currentPortal
+  return portal === undefined ? 'unknown' : formatPortal(portal)
 }
 
 /** Which sessions. */
@@ -38,6 +60,8 @@ export interface SessionFilter {
 const SESSIONS = '/sys/class/iscsi_session'
 const CONNECTIONS = '/sys/class/iscsi_connection'
 const MAX_PORT = 65_535
+// Linux drivers/scsi/scsi_transport_iscsi.c, ISCSI_MAX_TARGET, as a number with and without sign
+const UNBOUND = ['-1', '4294967295']
 // Linux drivers/scsi/scsi_transport_iscsi.c, iscsi_session_state_names
 const STATES: ReadonlyMap<string, IscsiSession['state']> = new Map([
   ['LOGGED_IN', 'logged-in'],
@@ -47,12 +71,17 @@ const STATES: ReadonlyMap<string, IscsiSession['state']> = new Map([
 
 /**
  * All sessions, by number, read from sysfs: no process, works without iscsid, and unlike `iscsiadm -m session` it
- * tells whether a session works. One that appears or goes while being read is left out, never shown in part.
+ * tells whether a session works. Left out is only one that is gone, or names no target: it is just coming or going.
  */
 export async function readSessions(files: Files, { target }: SessionFilter = {}): Promise<readonly IscsiSession[]> {
   const sids = (await files.list(SESSIONS)).flatMap(name => /^session(\d{1,10})$/.exec(name)?.[1] ?? [])
   const sessions = await Promise.all(sids.map(async sid => await readSession(files, sid, target)))
   return sessions.filter(session => session !== undefined).toSorted((a, b) => a.sid - b.sid)
+}
+
+/** Whether the kernel has a session of this number, whatever can be read of it. */
+export async function hasSession(files: Files, sid: number): Promise<boolean> {
+  return (await files.list(SESSIONS)).includes(`session${sid}`)
 }
 
 async function readSession(files: Files, sid: string, wanted: Iqn | undefined): Promise<IscsiSession | undefined> {
@@ -70,25 +99,31 @@ async function readSession(files: Files, sid: string, wanted: Iqn | undefined): 
         async name => await attribute(files, `${CONNECTIONS}/connection${sid}:0/${name}`)
       ),
     ])
-  const host = /\/host(\d{1,10})\/session\d+\//.exec(place ?? '')?.[1]
-  const persistentPortal = portalOf(address, port)
-  const id = toCount(targetId)
-  if (host === undefined || rawState === undefined || id === undefined || persistentPortal === undefined)
-    return undefined
+  if (place === undefined) return undefined
+  const [, device, host] = /^(.*\/host(\d{1,9})\/session\d+)\//.exec(place) ?? []
+  const isUnbound = targetId !== undefined && UNBOUND.includes(targetId)
+  const id = isUnbound ? await boundId(files, device) : toCount(targetId)
+  const isWhole = host !== undefined && id !== undefined
   return {
     sid: Number(sid),
     target,
-    host: Number(host),
+    host: toCount(host),
     channel: 0,
     targetId: id,
     iface: iface ?? 'default',
-    state: STATES.get(rawState) ?? 'unknown',
+    state: isUnbound ? 'unbound' : ((isWhole ? STATES.get(rawState ?? '') : undefined) ?? 'unknown'),
     rawState,
-    persistentPortal,
+    persistentPortal: portalOf(address, port),
     currentPortal: portalOf(currentAddress, currentPort),
     tpgt: readTpgt(tpgt ?? ''),
     recoveryTimeoutS: toCount(recovery),
   }
+}
+
+/** The number a target had, as long as a device of it is left. */
+async function boundId(files: Files, device: string | undefined): Promise<number | undefined> {
+  const names = device === undefined ? [] : await files.list(device)
+  return toCount(names.flatMap(name => /^target\d+:0:(\d+)$/.exec(name)?.[1] ?? [])[0])
 }
 
 async function attribute(files: Files, path: string): Promise<string | undefined> {

@@ -1,4 +1,4 @@
-import { isLunError, LunError } from '../core/error.ts'
+import { hasCode, isLunError, LunError } from '../core/error.ts'
 import { checkOptions } from '../core/options.ts'
 import { createLocalHost } from '../host/local.ts'
 import type { Attachment } from './attaching/attachment.ts'
@@ -93,6 +93,9 @@ async function finishTarget(context: Context, operation: Operation): Promise<voi
   await withTarget(context.host, target, operation, finish)
 }
 
+// Another portal may do.
+const isElsewhere = hasCode('ISCSI_PORTAL_UNREACHABLE', 'ISCSI_SESSION_UNUSABLE')
+
 // Two plain disks of one LUN would be an invitation to corrupt it, so one portal is tried after the other.
 async function attachSingle(
   context: Context,
@@ -108,7 +111,7 @@ async function attachSingle(
     try {
       return await establish(context, operation, wish, [endpoint], false)
     } catch (error) {
-      if (!isLunError(error, 'ISCSI_PORTAL_UNREACHABLE')) throw error
+      if (!isElsewhere(error)) throw error
       last = error
     }
   }

@@ -20,7 +20,7 @@ import {
   readSettingLine,
 } from '../../src/iscsi/record.parse.ts'
 import { editRecord } from '../../src/iscsi/record-edit.ts'
-import { type IscsiSession, readSessions } from '../../src/iscsi/session.ts'
+import { type IscsiSession, isUsableSession, readSessions } from '../../src/iscsi/session.ts'
 import { createFakeClock } from '../support/fake-clock.ts'
 import { createFakeLocks } from '../support/fake-locks.ts'
 import { createMemoryFiles, type MemoryFiles } from '../support/memory-files.ts'
@@ -430,12 +430,13 @@ function checkSession(session: IscsiSession): void {
   const { sid, target, host, targetId, iface, state, rawState, persistentPortal, currentPortal } = session
   ensureIqn(target)
   ensureInteger(sid, 'sid')
-  ensureInteger(host, 'host')
-  ensureInteger(targetId, 'target id')
+  ensureIntegerOrUnknown(host, 'host', 0, 999_999_999)
+  ensureIntegerOrUnknown(targetId, 'target id', 0, 999_999_999)
   ensureFilled(iface, 'iface')
-  ensureFilled(rawState, 'state')
-  ensureOneOf(state, ['logged-in', 'failed', 'free', 'unknown'], 'state')
-  for (const { host: name, port } of [persistentPortal, currentPortal ?? persistentPortal]) {
+  if (rawState !== undefined) ensureFilled(rawState, 'state')
+  ensureOneOf(state, ['logged-in', 'failed', 'free', 'unbound', 'unknown'], 'state')
+  if (isUsableSession(session)) ensureInteger(session.host + session.targetId, 'numbers')
+  for (const { host: name, port } of [persistentPortal, currentPortal].filter(portal => portal !== undefined)) {
     ensureInteger(port, 'port', 1, 65_535)
     ensure(name !== '' && name === name.toLowerCase() && name === name.trim(), 'is no host', name)
   }

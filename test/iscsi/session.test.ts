@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { portal } from '../../src/core/portal.ts'
 import type { Files } from '../../src/host/files.ts'
-import { readSessions } from '../../src/iscsi/session.ts'
+import { hasSession, type IscsiSession, isUsableSession, readSessions } from '../../src/iscsi/session.ts'
 import { createMemoryFiles, type MemoryFiles } from '../support/memory-files.ts'
 import { V1, V2 } from './fixtures.ts'
 
@@ -40,7 +40,7 @@ function sysfs(...sessions: readonly Readonly<Record<string, string>>[]): Memory
   return createMemoryFiles({ files, links })
 }
 
-const FIRST = {
+const FIRST: IscsiSession = {
   sid: 1,
   target: V1,
   host: 2,
@@ -105,13 +105,35 @@ describe('sessions', () => {
     expect(session).toEqual({ ...FIRST, currentPortal: undefined, recoveryTimeoutS: undefined, tpgt: undefined })
   })
 
-  it.each(['targetname', 'state', 'target_id', 'persistent_address', 'persistent_port'])(
-    'without %s are left out: they are just coming or going',
-    async name => {
-      expect((await readSessions(sysfs({ [name]: '' }, { sid: '2', host: '3' }))).map(({ sid }) => sid)).toEqual([2])
-      expect(await readSessions(sysfs({ [name]: '(null)' }))).toEqual([])
+  it('without a target are left out: they are just coming or going', async () => {
+    expect((await readSessions(sysfs({ targetname: '' }, { sid: '2', host: '3' }))).map(({ sid }) => sid)).toEqual([2])
+    expect(await readSessions(sysfs({ targetname: '(null)' }))).toEqual([])
+  })
+
+  it.each([
+    ['state', { state: 'unknown', rawState: undefined }],
+    ['target_id', { state: 'unknown', targetId: undefined }],
+    ['persistent_address', { persistentPortal: undefined }],
+    ['persistent_port', { persistentPortal: undefined }],
+  ])('without %s are there, and not to be used', async (name, known) => {
+    for (const nothing of ['', '(null)']) {
+      const [session] = await readSessions(sysfs({ [name]: nothing }))
+      expect(session).toEqual({ ...FIRST, ...known })
+      expect(session === undefined || isUsableSession(session)).toBe(false)
     }
-  )
+    expect(isUsableSession(FIRST)).toBe(true)
+  })
+
+  it.each(['-1', '4294967295'])('with target_id %s are unbound, whatever their state', async target_id => {
+    const session = { ...FIRST, state: 'unbound', targetId: undefined }
+    expect(await readSessions(sysfs({ target_id }))).toEqual([session])
+    expect(await hasSession(sysfs({ target_id }), 1)).toBe(true)
+    // It has its number until its devices are gone.
+    const busy = sysfs({ target_id })
+    const list: Files['list'] = async path =>
+      path === '/sys/devices/platform/host2/session1' ? ['connection1:0', 'target2:0:7'] : await busy.list(path)
+    expect(await readSessions({ ...busy, list })).toEqual([{ ...session, targetId: 7 }])
+  })
 
   it('whose link is gone are left out', async () => {
     const files = sysfs({ sid: '1' })
@@ -127,7 +149,7 @@ describe('sessions', () => {
     expect(await readSessions({ ...files, read: enotconn })).toEqual([{ ...FIRST, currentPortal: undefined }])
   })
 
-  it('are whole or not there, whatever sysfs holds', async () => {
+  it('are usable or say what they lack, whatever sysfs holds', async () => {
     const value = fc.oneof(
       fc.constantFrom('', '(null)', '0', '-1', '4294967295', V1, 'LOGGED_IN', '10.0.0.1'),
       fc.string()
@@ -147,6 +169,7 @@ describe('sessions', () => {
       fc.asyncProperty(session, async changes => {
         for (const found of await readSessions(sysfs(changes))) {
           expect(found.target).toMatch(/^(iqn|eui|naa)\./)
+          if (!isUsableSession(found)) continue
           expect([found.host, found.targetId, found.persistentPortal.port].every(Number.isSafeInteger)).toBe(true)
           expect(found.persistentPortal.host).not.toBe('')
         }

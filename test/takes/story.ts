@@ -1,4 +1,13 @@
-import { chapSettings, createIscsiadm, createNodeDb, createScsi, type Host, iqn, Secret } from 'xen-lun'
+import {
+  chapSettings,
+  createIscsiadm,
+  createNodeDb,
+  createScsi,
+  type Host,
+  iqn,
+  isUsableSession,
+  Secret,
+} from 'xen-lun'
 import type { World } from '../scenarios/world.ts'
 import type { Take } from './take.ts'
 import { afterwards, beforeLogin, busy, daemonsDown, login, mapped, portalCut, target, wrongSecret } from './takes.ts'
@@ -55,7 +64,7 @@ export async function tellStory(
 
 async function scanIn(host: Host): Promise<string> {
   const scsi = createScsi(host)
-  const [session] = await createIscsiadm(host).sessions({ target })
+  const [session] = (await createIscsiadm(host).sessions({ target })).filter(isUsableSession)
   if (session === undefined) throw new Error('no session')
   await scsi.scan(session, 0)
   const disk = await until(host, 'the disk', async () => {

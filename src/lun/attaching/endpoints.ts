@@ -2,7 +2,7 @@ import { LunError } from '../../core/error.ts'
 import { formatPortal, type Portal, samePortal } from '../../core/portal.ts'
 import { DEFAULT_IFACE } from '../../iscsi/iface-name.ts'
 import type { DiscoverRequest, TargetPortal } from '../../iscsi/iscsiadm.ts'
-import type { IscsiSession } from '../../iscsi/session.ts'
+import { type IscsiSession, isUsableSession, type UsableSession } from '../../iscsi/session.ts'
 import type { Context } from '../context.ts'
 import { jobsFor } from '../journal/jobs.ts'
 import { withTarget } from '../locks.ts'
@@ -81,10 +81,12 @@ function noPortals({ target, source }: AttachWish): LunError<'NO_PORTALS'> {
 
 /** All sessions of a target that belong to an endpoint. An array may redirect a login: the persistent portal counts. */
 export function sessionsAt(sessions: readonly IscsiSession[], { portal, iface }: Endpoint): readonly IscsiSession[] {
-  return sessions.filter(session => session.iface === iface && samePortal(session.persistentPortal, portal))
+  return sessions.filter(
+    ({ iface: through, persistentPortal: to }) => through === iface && to !== undefined && samePortal(to, portal)
+  )
 }
 
 /** The session of an endpoint that works. */
-export function liveSession(sessions: readonly IscsiSession[], endpoint: Endpoint): IscsiSession | undefined {
-  return sessionsAt(sessions, endpoint).find(session => session.state === 'logged-in')
+export function liveSession(sessions: readonly IscsiSession[], endpoint: Endpoint): UsableSession | undefined {
+  return sessionsAt(sessions, endpoint).find(isUsableSession)
 }

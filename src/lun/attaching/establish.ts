@@ -3,10 +3,10 @@ import { withDeadline } from '../../flow/deadline.ts'
 import type { Context } from '../context.ts'
 import { notUndone } from '../detaching/teardown.ts'
 import type { Expiry } from '../journal/entries.ts'
-import { finishJobs, hasJobs, jobName } from '../journal/jobs.ts'
+import { finishJobs, hasJobs } from '../journal/jobs.ts'
 import { withTarget } from '../locks.ts'
 import type { LunOptions, Operation } from '../operation.ts'
-import { type AttachWish, type Endpoint, endpointKey } from '../request.ts'
+import type { AttachWish, Endpoint } from '../request.ts'
 import { findDevices } from '../volume/find-lun.ts'
 import { createLunIdentity } from '../volume/lun-identity.ts'
 import { proveDevice } from '../volume/proof.ts'
@@ -19,7 +19,7 @@ import { createEntrance } from './entrance.ts'
 import { explainLoginFailure } from './explain.ts'
 import { consumeHolds, type Hold, holdLun, noteHeld, restoreHold } from './hold.ts'
 import { startLogin } from './login.ts'
-import { createMade, isUnchanged, takeBack } from './made.ts'
+import { createMade, endLogins, isUnchanged, takeBack } from './made.ts'
 import type { PathContext } from './path.ts'
 import { type PathRun, startPath, waitForPaths } from './paths.ts'
 import { ensureRecords } from './records.ts'
@@ -113,14 +113,12 @@ async function startPaths(
     if (offline.length > 0) {
       await operation.step('records', async () => await ensureRecords(context, operation, wish, offline, made))
     }
-    const login = await operation.step('login', async () => await startLogin(context, operation, wish, offline, made))
+    const login = await operation.step('login', async () => await startLogin(shared, offline, operation.signal))
     paths.push(...endpoints.map(endpoint => startPath(shared, endpoint, login, signal)))
     enough = operation.step('paths', async () => await waitForPaths(shared, paths))
     const over = enough.catch(() => {})
     await Promise.race([Promise.all(paths.map(async path => await path.pinned)), over])
-    if (offline.length > 0 && paths.every(path => path.hasSession())) {
-      await context.journal.strikeTarget(target, { jobs: offline.map(at => jobName('login', endpointKey(at))) })
-    }
+    if (made.jobs.length > 0 && paths.every(path => path.hasSession())) await endLogins(context, target, made)
     await entrance.leaveTarget()
   }
   if (await isEverywhere(context, wish, endpoints)) await begin([])

@@ -4,12 +4,12 @@ import type { PathOutcome } from '../../core/path-outcome.ts'
 import { withDeadline } from '../../flow/deadline.ts'
 import { retry } from '../../flow/retry.ts'
 import { tearDown } from '../detaching/teardown.ts'
-import { finishJobs, jobName } from '../journal/jobs.ts'
+import { finishJobs } from '../journal/jobs.ts'
 import { withTarget } from '../locks.ts'
-import { endpointKey } from '../request.ts'
 import { describeLun, findDevices } from '../volume/find-lun.ts'
 import { type Entrance, whileAttached } from './entrance.ts'
 import { startLogin } from './login.ts'
+import { endLogins } from './made.ts'
 import type { PathContext } from './path.ts'
 import { type PathRun, startPath } from './paths.ts'
 
@@ -26,7 +26,13 @@ const MAX_PAUSE_MS = 5000
 const LOCK_MS = 30_000
 
 // What may pass by itself: a portal that is down, a host too busy for its own deadlines. A refusal is final.
-const isPassing = hasCode('ISCSI_PORTAL_UNREACHABLE', 'MULTIPATH_REQUIRED', 'TIMEOUT', 'LOCK_TIMEOUT')
+const isPassing = hasCode(
+  'ISCSI_PORTAL_UNREACHABLE',
+  'ISCSI_SESSION_UNUSABLE',
+  'MULTIPATH_REQUIRED',
+  'TIMEOUT',
+  'LOCK_TIMEOUT'
+)
 
 /**
  * Goes on trying the paths that were missing when the attach returned, for `lateMs`: a portal that comes back gives its
@@ -93,14 +99,15 @@ async function dropForeign({ context, operation, made, identity }: PathContext, 
 }
 
 async function tryAgain(shared: PathContext, { endpoint }: PathRun, signal: AbortSignal): Promise<PathRun> {
-  const { context, operation, wish, made } = shared
+  const { context, operation, wish } = shared
   const { target } = wish
+  const alone = { ...shared, entrance: inLun(shared.entrance) }
   return await whileAttached(context, operation, signal, async () => {
     const login = await withTarget(context.host, target, { timeoutMs: LOCK_MS, signal }, async () => {
       await finishJobs(context, target, { withLogins: false, signal })
-      return await startLogin(context, { ...operation, signal }, wish, [endpoint], made)
+      return await startLogin(alone, [endpoint], signal)
     })
-    const run = startPath({ ...shared, entrance: inLun(shared.entrance) }, endpoint, login, signal)
+    const run = startPath(alone, endpoint, login, signal)
     await run.settled
     await endJobs(shared)
     return run
@@ -114,16 +121,10 @@ function inLun(entrance: Entrance): Entrance {
 
 /** Once all logins of an attach have ended nobody has to wait for them any more. */
 async function endJobs({ context, made, wish }: PathContext): Promise<void> {
-  const { journal, host } = context
   const { target } = wish
   await Promise.allSettled(made.running)
-  const jobs = made.logins.map(endpoint => jobName('login', endpointKey(endpoint)))
-  await withTarget(
-    host,
-    target,
-    { timeoutMs: LOCK_MS },
-    async () => await journal.strikeTarget(target, { jobs })
-  ).catch(
+  const end = async (): Promise<void> => await endLogins(context, target, made)
+  await withTarget(context.host, target, { timeoutMs: LOCK_MS }, end).catch(
     () => {} // so busy a target that the jobs' own time is over before
   )
 }

@@ -1,74 +1,159 @@
-import { isLunError, LunError } from '../../core/error.ts'
 import { formatPortal } from '../../core/portal.ts'
 import { until } from '../../flow/until.ts'
-import type { IscsiSession } from '../../iscsi/session.ts'
-import type { Context } from '../context.ts'
-import { jobsFor } from '../journal/jobs.ts'
-import type { Operation } from '../operation.ts'
-import { type AttachWish, type Endpoint, endpointKey } from '../request.ts'
-import { liveSession } from './endpoints.ts'
+import type { UsableSession } from '../../iscsi/session.ts'
+import { logOut } from '../detaching/logout.ts'
+import type { TargetEntry } from '../journal/entries.ts'
+import { jobsFor, otherLogins, ourSessions } from '../journal/jobs.ts'
+import { type Endpoint, endpointKey } from '../request.ts'
+import { liveSession, sessionsAt } from './endpoints.ts'
+import { loginError, unusable } from './login-error.ts'
 import type { Made } from './made.ts'
+import type { PathContext } from './path.ts'
 
 /** Time iscsiadm takes beyond the login itself, on a slow host. */
 const MARGIN_MS = 15_000
+const LOGOUT_MS = 30_000
 
 /** A login on its way. */
 export interface Login {
   /** The endpoint's session as soon as it works; rejects when the login has failed. */
-  session(endpoint: Endpoint, signal: AbortSignal): Promise<IscsiSession>
+  session(endpoint: Endpoint, signal: AbortSignal): Promise<UsableSession>
+}
+
+type LoginContext = Pick<PathContext, 'context' | 'wish' | 'made' | 'entrance'>
+
+/** What became of a command. */
+type Ending = { readonly answer: 'logged-in' | 'already' } | { readonly error: unknown }
+
+/** A command that was given for an endpoint, perhaps for others too. */
+interface Call {
+  readonly begunMs: number
+  /** Undefined while it runs. */
+  readonly ending: () => Ending | undefined
 }
 
 /**
  * Starts the login of all endpoints and returns at once. One call does for all where the target has no other record:
  * iscsiadm logs in to its portals in parallel. The call ends with its slowest portal, so sysfs is watched meanwhile.
+ * The caller holds the target's lock.
  */
 export async function startLogin(
-  context: Context,
-  operation: Pick<Operation, 'target' | 'signal'>,
-  wish: AttachWish,
+  shared: LoginContext,
   endpoints: readonly Endpoint[],
-  made: Made
+  signal: AbortSignal
 ): Promise<Login> {
-  const { iscsiadm, nodeDb, journal, host } = context
+  const { context, wish, entrance } = shared
+  const { iscsiadm, host } = context
   const { target } = wish
-  const before = await iscsiadm.sessions({ target })
-  const offline = endpoints.filter(endpoint => liveSession(before, endpoint) === undefined)
-  if (offline.length > 0) {
-    made.logins.push(...offline)
-    const jobs = await jobsFor(context, 'login', offline.map(endpointKey), wish.loginTimeoutMs)
-    await journal.noteTarget(target, { logins: offline.map(endpointKey), jobs })
-  }
-  const { records } = await nodeDb.recordsOf(target)
-  const isWhole = offline.length > 1 && offline.length === records.length
-  // Not given the signal: a killed iscsiadm leaves iscsid logging in, and then nobody knows when that ends.
-  const timeoutMs = 2 * wish.loginTimeoutMs + MARGIN_MS
-  const logIn = async (endpoint?: Endpoint): Promise<unknown> =>
-    await iscsiadm.login({ target, ...endpoint }, { timeoutMs }).then(
-      () => undefined,
-      (error: unknown) => error
-    )
-  operation.signal.throwIfAborted()
-  const whole = isWhole ? logIn() : undefined
-  const calls = new Map(offline.map(endpoint => [endpointKey(endpoint), whole ?? logIn(endpoint)]))
-  made.running.push(...calls.values())
+  const offline = await findAbsent(shared, endpoints, signal)
+  const calls = await callAll(shared, offline, signal)
   const sessions = shareLooks(async () => await iscsiadm.sessions({ target }))
 
   return {
-    session: async (endpoint, signal) => {
-      let ended: { readonly error: unknown } | undefined
-      void calls.get(endpointKey(endpoint))?.then(error => {
-        ended = { error }
-      })
-      const look = async (): Promise<IscsiSession | undefined> => {
-        const wasEnded = ended // read before sysfs, so that a session seen after the end still counts
-        const session = liveSession(await sessions(), endpoint)
-        if (session === undefined && wasEnded !== undefined) throw loginError(wish, endpoint, wasEnded.error)
-        return session
+    session: async (endpoint, stop) => {
+      const key = endpointKey(endpoint)
+      const begunMs = host.clock.now()
+      let hasTriedAgain = false
+      const tryAgain = async (): Promise<void> =>
+        await entrance.withLun(async () => {
+          await entrance.withTarget(async () => {
+            hasTriedAgain = true
+            const absent = sessionsAt(await iscsiadm.sessions({ target }), endpoint).length === 0 ? [endpoint] : []
+            for (const [name, call] of await callAll(shared, absent, stop)) calls.set(name, call)
+          })
+        })
+      const look = async (): Promise<UsableSession | undefined> => {
+        const call = calls.get(key)
+        const ending = call?.ending() // read before sysfs, so that a session seen after the end still counts
+        const seen = await sessions()
+        const live = liveSession(seen, endpoint)
+        if (live !== undefined) return live
+        if (call !== undefined && ending === undefined) return undefined
+        if (ending !== undefined && 'error' in ending) throw loginError(wish, endpoint, ending.error)
+        // From here on it is somebody else's: iscsid has such a session, or makes one, and so makes none for us.
+        const [lost] = sessionsAt(seen, endpoint)
+        const isOver = lost === undefined && (ending === undefined || ending.answer === 'logged-in')
+        if (!isOver && (await isOnItsWay(shared, key, call?.begunMs ?? begunMs))) return undefined
+        if (lost !== undefined) throw unusable(wish, endpoint, lost)
+        if (hasTriedAgain || !endpoints.includes(endpoint)) throw loginError(wish, endpoint, undefined)
+        await tryAgain()
+        return undefined
       }
       const awaited = `a session with ${target} at ${formatPortal(endpoint.portal)}`
-      return await until(host.clock, look, { awaited, timeoutMs, everyMs: 25, signal })
+      return await until(host.clock, look, { awaited, timeoutMs: Number.MAX_SAFE_INTEGER, everyMs: 25, signal: stop })
     },
   }
+}
+
+/** Endpoints without a session in whatever state. One that is ours and unbound for good is ended first. */
+async function findAbsent(
+  { context, wish }: LoginContext,
+  endpoints: readonly Endpoint[],
+  signal: AbortSignal
+): Promise<readonly Endpoint[]> {
+  const { iscsiadm, journal } = context
+  const { target } = wish
+  const dead = ourSessions(await iscsiadm.sessions({ target }), await journal.target(target)).filter(
+    session => session.state === 'unbound' && endpoints.some(endpoint => sessionsAt([session], endpoint).length > 0)
+  )
+  // Where that fails, its path says that it is there.
+  await logOut(context, { target, signal }, dead, { removeMs: LOGOUT_MS }).catch(() => signal.throwIfAborted())
+  const sessions = await iscsiadm.sessions({ target })
+  return endpoints.filter(endpoint => sessionsAt(sessions, endpoint).length === 0)
+}
+
+/** Notes logins as ours and begins them. What is there already, in whatever state, somebody else has made. */
+async function callAll(
+  { context, wish, made }: LoginContext,
+  absent: readonly Endpoint[],
+  signal: AbortSignal
+): Promise<Map<string, Call>> {
+  const { iscsiadm, nodeDb, journal, host } = context
+  const { target } = wish
+  if (absent.length === 0) return new Map()
+  const keys = absent.map(endpointKey)
+  const jobs = await jobsFor(context, 'login', keys, wish.loginTimeoutMs)
+  const before = await journal.target(target)
+  const isBeside =
+    (await Promise.all(keys.map(async key => await otherLogins(context, target, key, [])))).flat().length > 0
+  made.logins.push(...absent)
+  made.jobs.push(...Object.keys(jobs))
+  await journal.noteTarget(target, { logins: keys, jobs })
+  const { records } = await nodeDb.recordsOf(target)
+  signal.throwIfAborted()
+  // Its one answer would not tell a portal that fails from one where somebody else logs in.
+  const isWhole = absent.length > 1 && absent.length === records.length && !isBeside
+  // Not given the signal: a killed iscsiadm leaves iscsid logging in, and then nobody knows when that ends.
+  const timeoutMs = 2 * wish.loginTimeoutMs + MARGIN_MS
+  const call = (endpoint?: Endpoint): Call => {
+    let ending: Ending | undefined
+    const begunMs = host.clock.now()
+    const work = iscsiadm.login({ target, ...endpoint }, { timeoutMs }).then(
+      answer => {
+        ending = { answer }
+        if (endpoint !== undefined) judge(made, endpointKey(endpoint), answer, before)
+      },
+      (error: unknown) => {
+        ending = { error }
+      }
+    )
+    made.running.push(work)
+    return { begunMs, ending: () => ending }
+  }
+  const whole = isWhole ? call() : undefined
+  return new Map(absent.map(endpoint => [endpointKey(endpoint), whole ?? call(endpoint)]))
+}
+
+// Whose login it is that iscsid has already, the journal says: ours was noted before it began.
+function judge({ strangers }: Made, key: string, answer: 'logged-in' | 'already', before: TargetEntry): void {
+  if (answer === 'logged-in') strangers.delete(key)
+  else if (!before.logins.includes(key)) strangers.add(key)
+}
+
+/** Somebody else's login may take as long as the journal says, and one that is not in it as long as ours. */
+async function isOnItsWay({ context, wish, made }: LoginContext, key: string, sinceMs: number): Promise<boolean> {
+  if (context.host.clock.now() - sinceMs < wish.loginTimeoutMs) return true
+  return (await otherLogins(context, wish.target, key, made.jobs)).length > 0
 }
 
 // Endpoints that look at the same time share one look.
@@ -80,24 +165,4 @@ function shareLooks<T>(look: () => Promise<T>): () => Promise<T> {
     })
     return await current
   }
-}
-
-// A call for all portals fails with one code and names none; say which portal this is about.
-function loginError({ target, chap }: AttachWish, { portal }: Endpoint, error: unknown): unknown {
-  const at = formatPortal(portal)
-  if (isLunError(error, 'ISCSI_AUTH_FAILED')) {
-    return new LunError('ISCSI_AUTH_FAILED', `${at} refused the credentials for ${target}`, { target, portal: at })
-  }
-  if (isLunError(error, 'ISCSI_LOGIN_REJECTED')) {
-    const { exitCode } = error.details
-    // iscsiadm has one exit code for both.
-    const doubt = chap?.mutual === undefined ? '' : ', or did not prove itself by mutual CHAP'
-    const message = `${at} refused the login to ${target}${doubt}`
-    return new LunError('ISCSI_LOGIN_REJECTED', message, { target, portal: at, exitCode })
-  }
-  if (error === undefined || isLunError(error, 'ISCSI_PORTAL_UNREACHABLE')) {
-    const message = `${at} did not complete the login to ${target}`
-    return new LunError('ISCSI_PORTAL_UNREACHABLE', message, { target, portal: at })
-  }
-  return error
 }

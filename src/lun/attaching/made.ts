@@ -1,14 +1,15 @@
 import type { FailedStep } from '../../core/error-details.ts'
 import { formatHctl } from '../../core/hctl.ts'
+import type { Iqn } from '../../core/iqn.ts'
 import { collectFailures } from '../../flow/collect.ts'
 import type { Context } from '../context.ts'
 import { createForce } from '../detaching/force.ts'
 import { leaveAfterOthers, leaveTarget } from '../detaching/leave.ts'
 import { tearDown } from '../detaching/teardown.ts'
-import { jobName } from '../journal/jobs.ts'
+import { otherLogins } from '../journal/jobs.ts'
 import { withTarget } from '../locks.ts'
 import type { Operation } from '../operation.ts'
-import { type Endpoint, endpointKey } from '../request.ts'
+import type { Endpoint } from '../request.ts'
 import { describeLun, findDevices } from '../volume/find-lun.ts'
 import type { Leftovers } from '../volume/leftovers.ts'
 
@@ -20,6 +21,10 @@ export interface Made {
   readonly records: string[]
   /** Endpoints logged in, or told to. */
   readonly logins: Endpoint[]
+  /** The jobs by which they are in the journal. */
+  readonly jobs: string[]
+  /** Endpoints noted as ours where it was somebody else who logged in, whom the journal does not know. */
+  readonly strangers: Set<string>
   /** Login commands that still run: iscsid cannot be told to stop, so they are waited for. */
   readonly running: Promise<unknown>[]
   /** SCSI devices that were scanned in, as `host:channel:target:lun`. */
@@ -40,6 +45,8 @@ export async function createMade({ multipath }: Context, isHoldNew: boolean): Pr
     records: [],
     restores: [],
     logins: [],
+    jobs: [],
+    strangers: new Set(),
     running: [],
     hctls: new Set(),
     joined: new Set(),
@@ -108,15 +115,21 @@ function failedTo(step: string): (error: unknown) => { readonly failed: readonly
 }
 
 /** What could not be taken back stays its owner's, so that releasing the owner, or reconciling, can. */
-async function settle(context: Context, operation: Operation, { isHoldNew, logins }: Made): Promise<void> {
+async function settle(context: Context, operation: Operation, made: Made): Promise<void> {
   const { journal, host } = context
-  if (isHoldNew) await journal.noteOwner(operation, operation.owner, 'attaching')
-  if (logins.length === 0) return
-  // Their commands have ended, so nobody has to wait for them any more.
-  const jobs = logins.map(endpoint => jobName('login', endpointKey(endpoint)))
-  await withTarget(host, operation.target, operation, async () => {
-    await journal.strikeTarget(operation.target, { jobs })
-  })
+  if (made.isHoldNew) await journal.noteOwner(operation, operation.owner, 'attaching')
+  if (made.logins.length === 0) return
+  await withTarget(host, operation.target, operation, async () => await endLogins(context, operation.target, made))
+}
+
+/**
+ * The logins of an attach have ended, so nobody has to wait for them any more; others' may still be on their way. The
+ * caller holds the target's lock.
+ */
+export async function endLogins(context: Context, target: Iqn, { jobs, strangers }: Made): Promise<void> {
+  const others = await Promise.all([...strangers].map(async key => await otherLogins(context, target, key, jobs)))
+  const logins = [...strangers].filter((_, n) => others[n]?.length === 0)
+  await context.journal.strikeTarget(target, { jobs, logins })
 }
 
 async function leave(

@@ -6,7 +6,7 @@ import type { PathOutcome } from '../../core/path-outcome.ts'
 import { formatPortal } from '../../core/portal.ts'
 import { retry } from '../../flow/retry.ts'
 import { until } from '../../flow/until.ts'
-import type { IscsiSession } from '../../iscsi/session.ts'
+import type { UsableSession } from '../../iscsi/session.ts'
 import type { Context } from '../context.ts'
 import type { Operation } from '../operation.ts'
 import type { AttachWish, Endpoint } from '../request.ts'
@@ -74,7 +74,7 @@ export async function bringUp(
 /** Has the kernel look for the LUN. From then on the session has a user. */
 export async function findDevice(
   { context, wish, made }: PathContext,
-  session: IscsiSession,
+  session: UsableSession,
   signal: AbortSignal
 ): Promise<PathDevice> {
   const { scsi, host } = context
@@ -102,7 +102,7 @@ export async function findDevice(
 }
 
 // Somebody else may have logged it out before this path got here.
-async function assertSession({ iscsiadm }: Context, { sid, target, persistentPortal }: IscsiSession): Promise<void> {
+async function assertSession({ iscsiadm }: Context, { sid, target, persistentPortal }: UsableSession): Promise<void> {
   if ((await iscsiadm.sessions({ target })).some(session => session.sid === sid)) return
   const portal = formatPortal(persistentPortal)
   const message = `the session with ${target} at ${portal} has ended`

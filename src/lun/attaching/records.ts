@@ -5,7 +5,7 @@ import { chapSettings } from '../../iscsi/chap.ts'
 import type { TargetPortal } from '../../iscsi/iscsiadm.ts'
 import type { NodeRecord } from '../../iscsi/node-db.ts'
 import type { Context } from '../context.ts'
-import { jobName, jobsFor } from '../journal/jobs.ts'
+import { jobsFor } from '../journal/jobs.ts'
 import type { Operation } from '../operation.ts'
 import { type AttachWish, type Endpoint, endpointKey } from '../request.ts'
 import type { Made } from './made.ts'
@@ -27,11 +27,12 @@ export async function ensureRecords(
   const { target } = wish
   const before = (await nodeDb.recordsOf(target)).records
   const missing = endpoints.filter(endpoint => findRecord(before, endpoint) === undefined)
+  const records = missing.map(endpointKey)
+  const jobs = missing.length > 0 ? await jobsFor(context, 'record', records, 0) : {}
   if (missing.length > 0) {
-    const records = missing.map(endpointKey)
     // Before it is known which come about: an error in between must not leave them.
     made.records.push(...records)
-    await journal.noteTarget(target, { records, jobs: await jobsFor(context, 'record', records, 0) })
+    await journal.noteTarget(target, { records, jobs })
   }
   // All of them end before anything else, so that after a failure or an abort those made are known.
   const tagOf = createTags(context, { signal }, wish, endpoints)
@@ -43,11 +44,10 @@ export async function ensureRecords(
   )
   const now = (await nodeDb.recordsOf(target)).records
   const created = now.filter(({ path }) => !before.some(record => record.path === path))
-  const noted = missing.map(endpointKey)
   await journal.strikeTarget(target, {
-    jobs: noted.map(key => jobName('record', key)),
+    jobs: Object.keys(jobs),
     // Whoever makes such a record later is not us.
-    records: noted.filter(key => !now.some(record => endpointKey(record) === key)),
+    records: records.filter(key => !now.some(record => endpointKey(record) === key)),
   })
   const failed = attempts.find(attempt => attempt.status === 'rejected')
   if (failed !== undefined) throw failed.reason

@@ -1,17 +1,14 @@
 import type { FailedStep } from '../../core/error-details.ts'
 import type { Iqn } from '../../core/iqn.ts'
 import { collectFailures } from '../../flow/collect.ts'
-import { until } from '../../flow/until.ts'
 import type { IscsiSession } from '../../iscsi/session.ts'
 import type { Context } from '../context.ts'
-import { finishJobs, jobName, jobsFor, sessionKey } from '../journal/jobs.ts'
+import { finishJobs, ourSessions } from '../journal/jobs.ts'
 import type { LunPlace } from '../journal/journal.ts'
 import { withTarget } from '../locks.ts'
 import type { Operation } from '../operation.ts'
 import { endpointKey } from '../request.ts'
-
-/** node.conn[0].timeo.logout_timeout */
-const LOGOUT_MS = 15_000
+import { idleOf, isObscure, logOut } from './logout.ts'
 
 /** What leaving a target did. */
 export interface Leaving {
@@ -73,55 +70,43 @@ async function isHeld({ journal }: Context, target: Iqn, { leaving }: LeaveOptio
   )
 }
 
-async function idleSessions(
-  context: Context,
+/** Sessions of a target that are ours to end. */
+async function ownSessions(
+  { iscsiadm, journal }: Context,
   target: Iqn,
   { adopted = [] }: LeaveOptions
 ): Promise<readonly IscsiSession[]> {
-  const { iscsiadm, scsi, journal } = context
-  const { logins } = await journal.target(target)
   const sessions = await iscsiadm.sessions({ target })
-  const ours = sessions.filter(session => logins.includes(sessionKey(session)) || adopted.includes(session.sid))
-  const devices = await Promise.all(ours.map(async session => await scsi.devices(session)))
-  return ours.filter((_, n) => devices[n]?.length === 0)
+  const ours = ourSessions(sessions, await journal.target(target))
+  return sessions.filter(session => ours.includes(session) || adopted.includes(session.sid))
+}
+
+async function idleSessions(context: Context, target: Iqn, options: LeaveOptions): Promise<readonly IscsiSession[]> {
+  return await idleOf(context.scsi, await ownSessions(context, target, options))
 }
 
 async function leaveLocked(context: Context, place: Place, options: LeaveOptions): Promise<Leaving> {
   const { iscsiadm, journal } = context
   const { target, signal } = place
-  if (!(await isHeld(context, target, options))) await finishJobs(context, target, { withLogins: true, signal })
+  const isWanted = await isHeld(context, target, options)
+  if (!isWanted) await finishJobs(context, target, { withLogins: true, signal })
   const idle = await idleSessions(context, target, options)
-  const failed = await collectFailures([['logout', async () => await logOut(context, place, idle, options)]])
+  const failed = await collectFailures([
+    ['logout', async () => await logOut(context, place, idle, options)],
+    ['logout', async () => (isWanted ? undefined : await assertClear(context, target, options))],
+  ])
   if ((await iscsiadm.sessions({ target })).length > 0) return { isChanged: idle.length > 0, failed }
   const removed = await removeRecords(context, place)
   if (removed.failed.length === 0) await journal.forgetTarget(target)
   return { isChanged: idle.length > 0 || removed.isChanged, failed: [...failed, ...removed.failed] }
 }
 
-async function logOut(
-  context: Context,
-  { signal, target }: Place,
-  idle: readonly IscsiSession[],
-  { removeMs }: LeaveOptions
-): Promise<void> {
-  const { iscsiadm, host, journal } = context
-  if (idle.length === 0) return
-  const keys = idle.map(sessionKey)
-  await journal.noteTarget(target, { jobs: await jobsFor(context, 'logout', keys, LOGOUT_MS) })
-  const sids = idle.map(({ sid }) => sid)
-  const left = async (): Promise<readonly number[]> =>
-    (await iscsiadm.sessions({ target })).map(({ sid }) => sid).filter(sid => sids.includes(sid))
-  const present = await iscsiadm.sessions({ target })
-  const isWhole = idle.length > 1 && present.every(session => sids.includes(session.sid))
-  if (isWhole) await iscsiadm.logout({ target }, { signal })
-  // iscsiadm may answer "nothing found" although sessions live on; only sysfs tells.
-  await Promise.all((await left()).map(async sid => await iscsiadm.logoutSession(sid, { signal })))
-  await until(host.clock, async () => (await left()).length === 0, {
-    awaited: `sessions ${sids.join(', ')} of ${target} to end`,
-    timeoutMs: removeMs,
-    signal,
-  })
-  await journal.strikeTarget(target, { logins: keys, jobs: keys.map(key => jobName('logout', key)) })
+/** A session of ours of which nobody can say whether a LUN lives on it is neither ended nor forgotten. */
+async function assertClear(context: Context, target: Iqn, options: LeaveOptions): Promise<void> {
+  const obscure = (await ownSessions(context, target, options)).filter(isObscure)
+  if (obscure.length === 0) return
+  const sids = obscure.map(({ sid }) => sid).join(', ')
+  throw new Error(`sysfs does not tell the SCSI host and target of session ${sids}, so its devices are not known`)
 }
 
 async function removeRecords({ nodeDb, journal }: Context, { target, signal }: Place): Promise<Leaving> {

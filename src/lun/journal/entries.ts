@@ -9,7 +9,10 @@ export interface TargetEntry {
   readonly logins: readonly string[]
   /** Portals whose discovery records, with credentials, it makes for the time of a question. */
   readonly discoveries: readonly string[]
-  /** What open-iscsi was told to do: `login ENDPOINT`, `logout ENDPOINT`, `record ENDPOINT` or `discovery PORTAL`. */
+  /**
+   * What open-iscsi was told to do: `login ENDPOINT #MAKER`, `logout ENDPOINT #MAKER`, `record ENDPOINT #MAKER` or
+   * `discovery PORTAL #MAKER`. Two may tell it the same.
+   */
   readonly jobs: Readonly<Record<string, Job>>
 }
 

@@ -27,7 +27,13 @@ type Jobs = TargetEntry['jobs']
 /** Time open-iscsi may take beyond the work itself, on a slow host. */
 const MARGIN_MS = 5000
 
-/** Jobs for the journal: what open-iscsi is about to be told, and when it must be done with it. */
+/** How many jobs this process has made: two of its attaches may tell open-iscsi the same at the same time. */
+let made = 0
+
+/**
+ * Jobs for the journal: what open-iscsi is about to be told, and when it must be done with it. Their names are nobody
+ * else's, so that only who has made a job strikes it before its outcome is there or its time is over.
+ */
 export async function jobsFor(
   { host, journal }: JobContext,
   kind: Kind,
@@ -35,11 +41,26 @@ export async function jobsFor(
   timeoutMs: number
 ): Promise<Jobs> {
   const job = await journal.job((await uptimeMs(host.files)) + timeoutMs + MARGIN_MS)
-  return Object.fromEntries(things.map(thing => [jobName(kind, thing), job]))
+  made++
+  const maker = `${job.process.replaceAll(' ', '.')}.${made}`
+  return Object.fromEntries(things.map(thing => [`${kind} ${thing} #${maker}`, job]))
 }
 
-export function jobName(kind: Kind, thing: string): string {
-  return `${kind} ${thing}`
+// Before jobs had makers, their names ended with the thing.
+const NAME = /^(\w+) (.+?)(?: #[\d.]+)?$/
+
+/** Logins to an endpoint that others than the maker of `ours` have under way, and whose time is not over. */
+export async function otherLogins(
+  { host, journal }: Pick<JobContext, 'host' | 'journal'>,
+  target: Iqn,
+  endpoint: string,
+  ours: readonly string[]
+): Promise<readonly string[]> {
+  const nowMs = await uptimeMs(host.files)
+  return Object.entries((await journal.target(target)).jobs).flatMap(([name, { untilMs }]) => {
+    const [, kind, thing] = NAME.exec(name) ?? []
+    return kind === 'login' && thing === endpoint && nowMs < untilMs && !ours.includes(name) ? [name] : []
+  })
 }
 
 /** Whether something is left that {@link finishJobs} would have to do. */
@@ -88,7 +109,7 @@ async function withoutLiveLogins(files: Files, jobs: Jobs): Promise<Jobs> {
 
 async function areDone({ iscsiadm, nodeDb, host }: JobContext, target: Iqn, jobs: Jobs): Promise<boolean> {
   const sessions = await iscsiadm.sessions({ target })
-  const present: Readonly<Record<Kind, readonly string[]>> = {
+  const present: Readonly<Record<Kind, readonly (string | undefined)[]>> = {
     discovery: (await nodeDb.discoveryRecords()).records.map(record => formatPortal(record.portal)),
     record: (await nodeDb.recordsOf(target)).records.map(endpointKey),
     login: sessions.filter(({ state }) => state === 'logged-in').map(sessionKey),
@@ -96,8 +117,8 @@ async function areDone({ iscsiadm, nodeDb, host }: JobContext, target: Iqn, jobs
   }
   const nowMs = await uptimeMs(host.files)
   return Object.entries(jobs).every(([name, { untilMs }]) => {
-    const [, kind = '', thing = ''] = /^(\w+) (.*)$/.exec(name) ?? []
-    return nowMs >= untilMs || !isKind(kind) || present[kind].includes(thing) !== (kind === 'logout')
+    const [, kind = '', thing = ''] = NAME.exec(name) ?? []
+    return nowMs >= untilMs || (isKind(kind) && present[kind].includes(thing) !== (kind === 'logout'))
   })
 }
 
@@ -105,7 +126,15 @@ function isKind(word: string): word is Kind {
   return ['discovery', 'record', 'login', 'logout'].includes(word)
 }
 
-/** The endpoint a session belongs to, as the journal has it. */
-export function sessionKey({ persistentPortal, iface }: IscsiSession): string {
-  return endpointKey({ portal: persistentPortal, iface })
+/** The endpoint a session belongs to, as the journal has it; undefined while sysfs does not tell. */
+export function sessionKey({ persistentPortal, iface }: IscsiSession): string | undefined {
+  return persistentPortal === undefined ? undefined : endpointKey({ portal: persistentPortal, iface })
+}
+
+/** Sessions to endpoints that the journal says are ours. */
+export function ourSessions(
+  sessions: readonly IscsiSession[],
+  { logins }: Pick<TargetEntry, 'logins'>
+): readonly IscsiSession[] {
+  return sessions.filter(session => logins.some(login => login === sessionKey(session)))
 }

@@ -1,14 +1,13 @@
 import type { Scsi } from '../../block/scsi.ts'
 import { formatHctl } from '../../core/hctl.ts'
-import { formatPortal } from '../../core/portal.ts'
-import type { IscsiSession } from '../../iscsi/session.ts'
+import { type IscsiSession, sessionPortal } from '../../iscsi/session.ts'
 import type { MultipathMap } from '../../multipath/maps.decode.ts'
-import { sessionKey } from '../journal/jobs.ts'
+import { ourSessions, sessionKey } from '../journal/jobs.ts'
 import type { LunDescription, LunDevice } from '../volume/find-lun.ts'
 
 /** A way to a LUN: one portal through one interface. */
 export interface ListedPath {
-  /** `10.0.1.1:3260` */
+  /** `10.0.1.1:3260`; `unknown` where the kernel does not tell any more. */
   readonly portal: string
   readonly iface: string
   /** `up`: it takes I/O. `unknown`: kernel and session think so, and multipathd was not reached. */
@@ -47,17 +46,18 @@ export async function listPaths(
   scsi: Scsi,
   { sessions, devices, logins, map, told }: Ways
 ): Promise<readonly ListedPath[]> {
+  const ours = ourSessions(sessions, { logins })
   const found = await Promise.all(
     sessions.map(async (session): Promise<readonly ListedPath[]> => {
       const own = devices.find(each => each.session.sid === session.sid)
-      if (own === undefined && !logins.includes(sessionKey(session))) return []
+      if (own === undefined && !ours.includes(session)) return []
       const device = own === undefined ? undefined : await scsi.state(own.hctl)
       const inMap = typeof told === 'object' ? told.paths.find(path => path.device === own?.disk) : undefined
       const isRunning = session.state === 'logged-in' && device === 'running' && own?.disk !== undefined
       const isUsed = map === undefined || (inMap?.dmState === 'active' && inMap.checkerState !== 'faulty')
       return [
         {
-          portal: formatPortal(session.persistentPortal),
+          portal: sessionPortal(session),
           iface: session.iface,
           state: isRunning && told === 'unknown' && map !== undefined ? 'unknown' : isRunning && isUsed ? 'up' : 'down',
           session: session.state,

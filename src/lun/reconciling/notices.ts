@@ -1,10 +1,9 @@
 import { multipathWwid, readBlockDevice } from '../../block/block-device.ts'
-import { formatPortal } from '../../core/portal.ts'
 import { holderOf } from '../../flow/link-lock.ts'
 import { DB_LOCK, DB_LOCK_FOLDER } from '../../iscsi/db-lock.ts'
-import type { IscsiSession } from '../../iscsi/session.ts'
+import { type IscsiSession, sessionPortal } from '../../iscsi/session.ts'
 import type { Context } from '../context.ts'
-import { sessionKey } from '../journal/jobs.ts'
+import { ourSessions } from '../journal/jobs.ts'
 
 /** Something that is not as it should be, and not ours to change. */
 export interface ReconcileNotice {
@@ -29,12 +28,15 @@ async function sessions(context: Context): Promise<readonly ReconcileNotice[]> {
 }
 
 async function describeSession({ journal, scsi }: Context, session: IscsiSession): Promise<readonly ReconcileNotice[]> {
-  const { target, persistentPortal, sid } = session
-  const at = `session ${sid} with ${target} at ${formatPortal(persistentPortal)}`
-  if (!(await journal.target(target)).logins.includes(sessionKey(session))) {
-    return [
-      { kind: 'foreign-session', subject: String(sid), message: `${at} was made by somebody else, and is left alone` },
-    ]
+  const { target, sid, state } = session
+  const at = `session ${sid} with ${target} at ${sessionPortal(session)}`
+  if (ourSessions([session], await journal.target(target)).length === 0) {
+    const left = `${at} was made by somebody else, and is left alone`
+    const message =
+      state === 'unbound'
+        ? `${left}; its target is unbound, so it carries nothing and keeps iscsid from another login there: log it out`
+        : left
+    return [{ kind: 'foreign-session', subject: String(sid), message }]
   }
   const known = (await journal.luns()).filter(lun => lun.target === target).map(({ lun }) => lun)
   const strangers = (await scsi.devices(session)).filter(({ lun }) => !known.includes(lun))

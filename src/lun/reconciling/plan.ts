@@ -3,9 +3,10 @@ import { HOLDER, isAbandoned } from '../../flow/link-lock.ts'
 import { isAlive, parseProcessId } from '../../host/process-id.ts'
 import { DB_LOCK, DB_LOCK_FOLDER } from '../../iscsi/db-lock.ts'
 import type { Context } from '../context.ts'
+import { idleOf } from '../detaching/logout.ts'
 import type { Owner } from '../journal/entries.ts'
 import { isExpired } from '../journal/expiry.ts'
-import { sessionKey } from '../journal/jobs.ts'
+import { ourSessions, sessionKey } from '../journal/jobs.ts'
 import type { JournalledLun, LunPlace } from '../journal/journal.ts'
 import { domainOf } from '../journal/owner.ts'
 import { uptimeMs } from '../journal/uptime.ts'
@@ -117,10 +118,8 @@ async function planTargets(context: Context, luns: readonly JournalledLun[]): Pr
 }
 
 async function idleSessions({ iscsiadm, scsi, journal }: Context, target: Iqn): Promise<readonly string[]> {
-  const { logins } = await journal.target(target)
-  const sessions = (await iscsiadm.sessions({ target })).filter(session => logins.includes(sessionKey(session)))
-  const devices = await Promise.all(sessions.map(async session => await scsi.devices(session)))
-  return sessions.filter((_, n) => devices[n]?.length === 0).map(sessionKey)
+  const sessions = ourSessions(await iscsiadm.sessions({ target }), await journal.target(target))
+  return (await idleOf(scsi, sessions)).map(session => sessionKey(session) ?? `session ${session.sid}`)
 }
 
 async function planLocks({ host }: Context): Promise<readonly ReconcileAction[]> {

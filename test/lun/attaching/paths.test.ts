@@ -58,6 +58,8 @@ async function waitedMs(policy: PathPolicy, fates: readonly Fate[], stopMs = 60_
     records: [],
     restores: [],
     logins: [],
+    jobs: [],
+    strangers: new Set(''),
     running: [],
     hctls: new Set(''),
     joined: new Set(''),
