@@ -31,10 +31,10 @@ export function integer(value: unknown, field: string, min: number, max: number)
 }
 
 /** What a timer can count, in Node as elsewhere. */
-export const LONGEST_MS = 2 ** 31 - 1
+export const LONGEST_MS: number = 2 ** 31 - 1
 
 /** Checks a time; fractions are one. */
-export function milliseconds(value: unknown, field: string, min: number, max = LONGEST_MS): number {
+export function milliseconds(value: unknown, field: string, min: number, max: number = LONGEST_MS): number {
   if (typeof value !== 'number' || !(value >= min && value <= max)) {
     throw invalid(field, value, `is not a number of milliseconds from ${min} to ${max}`)
   }

@@ -139,7 +139,7 @@ testReader('names of database entries', {
 testReader('who holds a lock', {
   read: parseProcessId,
   check: holder => {
-    if (holder !== undefined) ensure(/^\d+ \d+ \d+$/.test(formatProcessId(holder)), 'is no process', holder)
+    if (holder !== undefined) ensure(/^\d+ \d+ \d+(?: \d+)?$/.test(formatProcessId(holder)), 'is no process', holder)
   },
   refusals: [],
   captures: ['4711 123456 4026531836'],
@@ -375,7 +375,9 @@ describe('a record file', () => {
 describe('who holds the lock', () => {
   it('reads back as it was written, and cut not at all', () => {
     const numbers = fc.nat().map(String)
-    const line = fc.tuple(numbers, numbers, numbers).map(([pid, start, namespace]) => ({ pid, start, namespace }))
+    const line = fc
+      .tuple(numbers, numbers, numbers, numbers)
+      .map(([pid, start, namespace, timeNamespace]) => ({ pid, start, namespace, timeNamespace }))
     const property = fc.asyncProperty(line, async holder => {
       const text = `xen-lun ${formatProcessId(holder)}\n`
       const read = async (part: string) => await holderOf(createMemoryFiles({ files: { '/lock': part } }), '/lock')

@@ -12,7 +12,7 @@ describe('the lock of open-iscsi', () => {
     const host = testHost(undefined, PROCESS)
     host.files.links.set('/proc/self', '/proc/4711')
     const answer = await withDbLock(host, async () => {
-      expect(host.files.contents.get(WRITE)).toBe('xen-lun 4711 123456 0\n')
+      expect(host.files.contents.get(WRITE)).toBe('xen-lun 4711 123456 0 0\n')
       return 7
     })
     expect(answer).toBe(7)
@@ -68,8 +68,8 @@ describe('the lock of open-iscsi', () => {
   })
 
   it.each([
-    ['a process that is gone', 'xen-lun 4712 1 0\n'],
-    ['an earlier process of the same number', 'xen-lun 4711 77 0\n'],
+    ['a process that is gone', 'xen-lun 4712 1 0 0\n'],
+    ['an earlier process of the same number', 'xen-lun 4711 77 0 0\n'],
   ])('of %s is taken away, under a lock of our own', async (_, holder) => {
     const host = testHost(undefined, { ...PROCESS, [WRITE]: holder })
     expect(await withDbLock(host, async () => 7)).toBe(7)
@@ -81,20 +81,20 @@ describe('the lock of open-iscsi', () => {
   })
 
   it('that somebody else took meanwhile is left to them', async () => {
-    const host = testHost(undefined, { ...PROCESS, [WRITE]: 'xen-lun 4712 1 0\n' })
+    const host = testHost(undefined, { ...PROCESS, [WRITE]: 'xen-lun 4712 1 0 0\n' })
     const locks: typeof host.locks = {
       ...host.locks,
       withLock: async (name, task, options) => {
-        host.files.contents.set(WRITE, 'xen-lun 4711 123456 0\n')
+        host.files.contents.set(WRITE, 'xen-lun 4711 123456 0 0\n')
         return await host.locks.withLock(name, task, options)
       },
     }
     await releaseAbandoned({ ...host, locks }, WRITE)
-    expect(host.files.contents.get(WRITE)).toBe('xen-lun 4711 123456 0\n')
+    expect(host.files.contents.get(WRITE)).toBe('xen-lun 4711 123456 0 0\n')
   })
 
   it.each([
-    ['a process that lives', 'xen-lun 4711 123456 0\n'],
+    ['a process that lives', 'xen-lun 4711 123456 0 0\n'],
     ['a process in another container', 'xen-lun 4712 1 99\n'],
     ['iscsiadm', ''],
   ])('of %s is left alone', async (_, holder) => {
