@@ -14,7 +14,12 @@ export function logoutSession(sid: number, target: string): Command<'logged-out'
     timeoutMs: LOGOUT_TIMEOUT_MS,
     // 22: sysfs has no such session any more.
     answers: { sessionNotFound: 'none', noObjectsFound: 'none', sysfsLookup: 'none' },
-    errors: { logout: 'ISCSI_LOGOUT_FAILED', busy: 'ISCSI_LOGOUT_FAILED', internal: 'ISCSI_LOGOUT_FAILED' },
+    errors: {
+      logout: 'ISCSI_LOGOUT_FAILED',
+      busy: 'ISCSI_LOGOUT_FAILED',
+      internal: 'ISCSI_LOGOUT_FAILED',
+      sessionNotConnected: 'ISCSI_LOGOUT_FAILED', // iscsid is just trying to restore it
+    },
     read: () => 'logged-out',
   })
 }

@@ -123,7 +123,12 @@ async function readSession(files: Files, sid: string, wanted: Iqn | undefined): 
 /** The number a target had, as long as a device of it is left. */
 async function boundId(files: Files, device: string | undefined): Promise<number | undefined> {
   const names = device === undefined ? [] : await files.list(device)
-  return toCount(names.flatMap(name => /^target\d+:0:(\d+)$/.exec(name)?.[1] ?? [])[0])
+  for (const name of names) {
+    const [, id] = /^target\d+:0:(\d+)$/.exec(name) ?? []
+    const below = id === undefined ? [] : await files.list(`${device}/${name}`)
+    if (below.some(child => /^\d+:0:\d+:\d+$/.test(child))) return toCount(id)
+  }
+  return undefined
 }
 
 async function attribute(files: Files, path: string): Promise<string | undefined> {

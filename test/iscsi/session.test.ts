@@ -130,8 +130,11 @@ describe('sessions', () => {
     expect(await hasSession(sysfs({ target_id }), 1)).toBe(true)
     // It has its number until its devices are gone.
     const busy = sysfs({ target_id })
-    const list: Files['list'] = async path =>
-      path === '/sys/devices/platform/host2/session1' ? ['connection1:0', 'target2:0:7'] : await busy.list(path)
+    const below: Readonly<Record<string, readonly string[]>> = {
+      '/sys/devices/platform/host2/session1': ['connection1:0', 'power', 'target2:0:7'],
+      '/sys/devices/platform/host2/session1/target2:0:7': ['2:0:7:0', 'power'],
+    }
+    const list: Files['list'] = async path => below[path] ?? (await busy.list(path))
     expect(await readSessions({ ...busy, list })).toEqual([{ ...session, targetId: 7 }])
   })
 

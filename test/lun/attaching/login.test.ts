@@ -19,7 +19,7 @@ const LOGIN = /--login$/
 
 /** The second portal swallows packets for so long from now. */
 async function delaySecond({ san, host }: SimulatedDom0, ms: number): Promise<void> {
-  const [, second = ''] = san.portals
+  const second = String(san.portals[1])
   await san.cutPortal(second)
   void host.clock.sleep(ms).then(async () => {
     await san.restorePortal(second)
