@@ -102,7 +102,8 @@ export interface ErrorDetails {
   LUN_SHARED: {
     readonly target: string
     readonly lun: number
-    readonly wwid: string
+    /** Undefined for a volume that names itself nowhere. */
+    readonly wwid: string | undefined
     /** Name of the other domain, or its number. */
     readonly domain: string
     /** Its backend: `backend/vbd/3/51712`. */

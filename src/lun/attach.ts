@@ -13,6 +13,7 @@ import { finishJobs, hasJobs } from './journal/jobs.ts'
 import { withTarget } from './locks.ts'
 import { type Operation, runOnLun } from './operation.ts'
 import { type AttachRequest, checkAttachRequest, type Endpoint } from './request.ts'
+import { findOnHost } from './volume/find-lun.ts'
 import { assertNotShared } from './volume/sharing.ts'
 
 /**
@@ -69,9 +70,11 @@ export async function attachAs(
 
 async function attachLocked(context: Context, operation: Operation, wish: Wish): Promise<Established> {
   await finishTarget(context, operation)
-  const known = (await context.journal.lun(operation))?.wwid
-  const isUser = wish.ttlMs === undefined
-  if (known !== undefined && wish.sharing === 'refused') await assertNotShared(context, operation, known, { isUser })
+  const entry = await context.journal.lun(operation)
+  if (entry !== undefined && wish.sharing === 'refused') {
+    const volume = await findOnHost(context, operation, entry.wwid)
+    await assertNotShared(context, operation, volume, { isUser: wish.ttlMs === undefined })
+  }
   const endpoints = await operation.step('portals', async () => await findEndpoints(context, operation, wish))
   if (wish.multipath === 'never') return await attachSingle(context, operation, wish, endpoints)
   try {

@@ -6,8 +6,13 @@ import type { Expiry } from '../journal/entries.ts'
 import { finishJobs, hasJobs } from '../journal/jobs.ts'
 import { withTarget } from '../locks.ts'
 import type { LunOptions, Operation } from '../operation.ts'
+<<<<<<< HEAD
 import type { AttachWish, Endpoint } from '../request.ts'
 import { findDevices } from '../volume/find-lun.ts'
+=======
+import { type AttachWish, type Endpoint, endpointKey } from '../request.ts'
+import { findDevices, findOnHost } from '../volume/find-lun.ts'
+>>>>>>> 051bfb5 (Two domains get no part of one volume: by device where it has no WWID, through partitions, LVM and crypt; stub domains are their guests)
 import { createLunIdentity } from '../volume/lun-identity.ts'
 import { proveDevice } from '../volume/proof.ts'
 import { guardSharing } from '../volume/sharing.ts'
@@ -166,7 +171,7 @@ async function handOver(
   receive: Wish['handOver']
 ): Promise<Expiry | undefined> {
   const { wwid } = identity
-  const guarded = wish.sharing === 'refused' ? wwid : undefined
+  const guarded = wish.sharing === 'refused' ? await findOnHost(context, operation, wwid) : undefined
   return await guardSharing(context, operation, guarded, { isUser: hold.ttlMs === undefined }, async () => {
     await operation.step('identity', async () => {
       const devices = await findDevices(context, await context.iscsiadm.sessions(operation), operation.lun)

@@ -1,4 +1,5 @@
 import { type BlockDevice, findMapByWwid, findMapOn, multipathWwid, readBlockDevice } from '../../block/block-device.ts'
+import type { VolumeOnHost } from '../../block/volume.ts'
 import type { Hctl } from '../../core/hctl.ts'
 import type { Files } from '../../host/files.ts'
 import type { IscsiSession } from '../../iscsi/session.ts'
@@ -59,6 +60,13 @@ export async function describeLun(
     foreignPaths,
     isShared: foreignPaths.length > 0,
   }
+}
+
+/** The disks and maps a LUN is on this host now. */
+export async function findOnHost(context: Context, place: LunPlace, wwid: string | undefined): Promise<VolumeOnHost> {
+  const devices = await findDevices(context, await context.iscsiadm.sessions(place), place.lun)
+  const { map, disks } = await describeLun(context.host.files, devices, wwid)
+  return { wwid, names: [...disks.map(({ name }) => name), ...(map === undefined ? [] : [map.dm])] }
 }
 
 /** A LUN as it is attached now, and what detaching it would take away. */

@@ -1,6 +1,6 @@
 import { type BlockDevice, multipathWwid, readBlockDevice } from '../../block/block-device.ts'
 import type { ScsiIdentity } from '../../block/scsi.ts'
-import { volumeOf } from '../../block/volume.ts'
+import { diskWwid } from '../../block/volume.ts'
 import { LunError } from '../../core/error.ts'
 import type { Hctl } from '../../core/hctl.ts'
 import type { Context } from '../context.ts'
@@ -62,14 +62,9 @@ export async function proveDevice(
   const found = multipathWwid(now)
   if (found !== wwid) throw mismatch(place, now.dm?.name ?? now.name, 'wwid', wwid ?? 'none', found ?? 'none')
   for (const slave of now.slaves.filter(name => paths.every(({ disk }) => disk !== name))) {
-    const other = await slaveVolume(context, slave)
+    // A path of the map through another target: what the kernel knows of it has to do.
+    const other = await diskWwid(files, slave)
     if (other !== wwid) throw mismatch(place, slave, 'wwid', wwid ?? 'none', other ?? 'none')
   }
   return paths
-}
-
-// A path of the map through another target: what the kernel knows of it has to do.
-async function slaveVolume({ host }: Context, name: string): Promise<string | undefined> {
-  const slave = await readBlockDevice(host.files, name)
-  return slave === undefined ? undefined : await volumeOf(host.files, slave)
 }

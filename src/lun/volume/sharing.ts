@@ -1,22 +1,10 @@
-import { volumeOf } from '../../block/volume.ts'
-import { findXenBackends } from '../../block/xen-backends.ts'
+import type { VolumeOnHost } from '../../block/volume.ts'
 import { LunError } from '../../core/error.ts'
 import { printable } from '../../core/printable.ts'
-import { isAlive, parseProcessId } from '../../host/process-id.ts'
 import type { Context } from '../context.ts'
-import type { Owner } from '../journal/entries.ts'
 import { domainOf } from '../journal/owner.ts'
 import type { Operation } from '../operation.ts'
-
-/** A domain that has the volume, or is about to get it. */
-interface Sharer {
-  readonly domid: number
-  /** `backend/vbd/3/51712` */
-  readonly backend: string
-  readonly isReadOnly: boolean
-  /** On its way out: of a domain that is gone, or rebooting. */
-  readonly isClosing: boolean
-}
+import { findSharers, isReadOnly, type Sharer } from './sharers.ts'
 
 type Place = Pick<Operation, 'target' | 'lun' | 'owner'>
 
@@ -29,121 +17,65 @@ export interface SharingOptions {
 }
 
 /**
- * Refuses a volume that another domain has: by WWID, since one volume has a device number per path and map, and is
- * found through another target too. The same VM may have it twice, as it has while it migrates to its own host or
- * reboots; two may read it.
+ * Refuses a volume that another domain has, wholly or in part: by WWID, since one volume has a device number per path and
+ * map, and is found through another target too; and by its devices, which one without a WWID has at least. The same VM
+ * may have it twice, as it has while it migrates to its own host or reboots; two may read it.
  *
  * @throws {@link LunError} `LUN_SHARED`, `XENSTORE_UNAVAILABLE`
  */
 export async function assertNotShared(
   context: Context,
   place: Place,
-  wwid: string,
+  volume: VolumeOnHost,
   { isUser = true }: SharingOptions = {}
 ): Promise<void> {
   const served = isUser ? {} : ((await context.journal.lun(place))?.owners ?? {})
-  const sharers = (await findSharers(context, place, wwid)).filter(({ backend }) => served[backend] === undefined)
+  const sharers = (await findSharers(context, place, volume)).filter(({ backend }) => served[backend] === undefined)
   if (sharers.length === 0) return
   const mine = domainOf(place.owner)
-  const isReader = mine !== undefined && (await isReadOnly(context, place.owner))
+  const isReader = mine !== undefined && (await isReadOnly(context.xenstore, place.owner))
   for (const sharer of sharers) {
     if (isReader && sharer.isReadOnly) continue
     if (mine !== undefined && (await isSameVm(context, mine, sharer))) continue
-    throw await shared(context, place, wwid, sharer)
+    throw await shared(context, place, volume.wwid, sharer)
   }
 }
 
-async function findSharers(context: Context, { owner }: Place, wwid: string): Promise<readonly Sharer[]> {
-  const found = [
-    ...(await connected(context, wwid)),
-    ...(await journalled(context, wwid)),
-    ...(domainOf(owner) === undefined ? [] : await emulated(context, wwid)),
-  ]
-  const distinct = new Map(found.toReversed().map(sharer => [sharer.backend, sharer]))
-  return [...distinct.values()].filter(({ backend }) => backend !== owner)
+/** A domain; a stub domain, which runs the device model of another one and has its disks, with the one it serves. */
+interface Vm {
+  readonly domids: readonly number[]
+  /** Every `vm` of them. */
+  readonly names: readonly string[]
+  /** That of the guest itself, which a domain that is being made or ends has not. */
+  readonly guest: string | undefined
 }
 
-/** What xen-blkback serves, from sysfs. */
-async function connected({ host }: Context, wwid: string): Promise<readonly Sharer[]> {
-  const backends = await findXenBackends(host.files)
-  const volumes = await Promise.all(backends.map(async backend => await volumeOf(host.files, backend)))
-  return backends
-    .filter((_, n) => volumes[n] === wwid)
-    .map(({ name, domid, mode, state }) => ({
-      domid,
-      backend: `backend/${name.replaceAll('-', '/')}`,
-      isReadOnly: mode === 'r',
-      isClosing: state === 'Closing' || state === 'Closed',
-    }))
+async function vmOf({ xenstore }: Context, domid: number): Promise<Vm> {
+  const target = await xenstore.tryRead(`/local/domain/${domid}/target`)
+  const domids = target !== undefined && /^\d{1,5}$/.test(target) ? [domid, Number(target)] : [domid]
+  const names = await Promise.all(domids.map(async each => await xenstore.tryRead(`/local/domain/${each}/vm`)))
+  return { domids, names: names.filter(name => name !== undefined), guest: names.at(-1) }
 }
 
-/** Backends this library has given the volume to, through whatever target, before blkback opens it. */
-async function journalled(context: Context, wwid: string): Promise<readonly Sharer[]> {
-  const luns = (await context.journal.luns()).filter(({ entry, isStale }) => !isStale && entry.wwid === wwid)
-  const owners = luns.flatMap(({ entry }) => Object.entries(entry.owners))
-  const sharers = await Promise.all(
-    owners.map(async ([backend, owner]): Promise<readonly Sharer[]> => {
-      const domid = domainOf(backend)
-      if (domid === undefined || (await isToCheck(context, owner))) return []
-      if (!(await context.xenstore.exists(backend))) return []
-      return [{ domid, backend, isReadOnly: await isReadOnly(context, backend), isClosing: false }]
-    })
-  )
-  return sharers.flat()
-}
-
-/** Has not checked for sharing yet, and finds us when it does: should both find each other, nobody would get the volume. */
-async function isToCheck({ host }: Context, { state, process }: Owner): Promise<boolean> {
-  const id = state === 'attaching' ? parseProcessId(process) : undefined
-  return id !== undefined && (await isAlive(host.files, id))
-}
-
-/** Disks that QEMU serves: the kernel knows nothing of them. */
-async function emulated(context: Context, wwid: string): Promise<readonly Sharer[]> {
-  const { xenstore, host } = context
-  const children = async (path: string): Promise<readonly string[]> =>
-    (await xenstore.exists(path)) ? await xenstore.list(path) : []
-  const found: Sharer[] = []
-  for (const domid of await children('backend/qdisk')) {
-    for (const devid of await children(`backend/qdisk/${domid}`)) {
-      const backend = `backend/qdisk/${domid}/${devid}`
-      // `FORMAT:PATH`
-      const path = (await xenstore.tryRead(`${backend}/params`))?.replace(/^[^/]*:/, '') ?? ''
-      const stat = path.startsWith('/') ? await host.files.stat(path) : undefined
-      if (stat?.kind !== 'block' || (await volumeOf(host.files, stat.device)) !== wwid) continue
-      found.push({
-        domid: Number(domid),
-        backend,
-        isReadOnly: await isReadOnly(context, backend),
-        isClosing: false,
-      })
-    }
-  }
-  return found
-}
-
-async function isReadOnly({ xenstore }: Context, backend: string): Promise<boolean> {
-  return (await xenstore.tryRead(`${backend}/mode`)) === 'r'
-}
-
-/** A domain without `vm` is one that is being made or ends; it counts as the same only while its backend closes. */
-async function isSameVm({ xenstore }: Context, mine: number, { domid, isClosing }: Sharer): Promise<boolean> {
+/** As same_vm() of Xen's block-common.sh; but one that does not say which VM it is counts only while its backend closes. */
+async function isSameVm(context: Context, mine: number, { domid, isClosing }: Sharer): Promise<boolean> {
   if (mine === domid) return true
-  const [here, there] = await Promise.all(
-    [mine, domid].map(async each => await xenstore.tryRead(`/local/domain/${each}/vm`))
-  )
-  return there === undefined ? isClosing : here === there
+  const [here, there] = await Promise.all([vmOf(context, mine), vmOf(context, domid)])
+  if (here.domids.some(each => there.domids.includes(each))) return true
+  if (here.names.some(name => there.names.includes(name))) return true
+  return there.guest === undefined && isClosing
 }
 
 async function shared(
   { xenstore }: Context,
   { target, lun }: Place,
-  wwid: string,
+  wwid: string | undefined,
   { domid, backend }: Sharer
 ): Promise<LunError<'LUN_SHARED'>> {
   const name = await xenstore.tryRead(`/local/domain/${domid}/name`).catch(() => undefined)
   const domain = name === undefined ? String(domid) : printable(name)
-  const message = `LUN ${lun} of ${target} is the disk of domain ${domain} already (${backend}), volume ${wwid}`
+  const what = wwid === undefined ? 'a volume without a name' : `volume ${wwid}`
+  const message = `LUN ${lun} of ${target} is the disk of domain ${domain} already (${backend}), ${what}`
   return new LunError('LUN_SHARED', message, { target, lun, wwid, domain, backend })
 }
 
@@ -158,16 +90,16 @@ const XEN_BLOCK_LOCK = '/var/run/xen-hotplug/block'
 export async function guardSharing<T>(
   context: Context,
   operation: Operation,
-  wwid: string | undefined,
+  volume: VolumeOnHost | undefined,
   options: SharingOptions,
   handOver: () => Promise<T>
 ): Promise<T> {
   const check = async (): Promise<T> => {
-    if (wwid !== undefined) await assertNotShared(context, operation, wwid, options)
+    if (volume !== undefined) await assertNotShared(context, operation, volume, options)
     return await handOver()
   }
   if (domainOf(operation.owner) === undefined) return await check()
   // Who has another volume decides about something else.
-  const lane = async (): Promise<string | undefined> => wwid
+  const lane = async (): Promise<string | undefined> => volume?.wwid
   return await context.host.locks.withLock(XEN_BLOCK_LOCK, check, { ...operation, lane })
 }

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { attachLun, createXenstore } from 'xen-lun'
+import { attachLun, createXenstore, type Files } from 'xen-lun'
 import type { BackendSpec, SimulatedDom0, SimulationOptions, XenBackend } from 'xen-lun/testing'
 import { alias, attach, createDom0, detach, expectNoChange, ownersOf, target, uuidOf, VBD_1, VBD_2 } from '../guests.ts'
 import { withoutConnection } from '../helpers.ts'
@@ -123,6 +123,87 @@ describe('a volume another domain has is refused', () => {
   })
 })
 
+describe('a part of the volume that another domain has keeps the whole from the next one:', () => {
+  const onTop: readonly (readonly [string, (dom0: SimulatedDom0, device: string) => string])[] = [
+    ['an LV', (dom0, on) => dom0.stackDevice({ on, name: 'vg-lv', uuid: 'LVM-abc' }).path],
+    ['a crypt device', (dom0, on) => dom0.stackDevice({ on, name: 'luks', uuid: 'CRYPT-LUKS2-abc-luks' }).path],
+    [
+      'an LV on a partition of its map',
+      (dom0, on) => {
+        const { path } = dom0.stackDevice({ on, name: 'part1', uuid: 'part1-mpath-abc' })
+        return dom0.stackDevice({ on: path, name: 'vg-lv', uuid: 'LVM-abc' }).path
+      },
+    ],
+    ['a partition of the kernel', dom0 => dom0.partition('/dev/sda').path],
+    [
+      'an LV on a partition of the kernel',
+      dom0 => dom0.stackDevice({ on: dom0.partition('/dev/sda').path, name: 'vg-lv', uuid: 'LVM-abc' }).path,
+    ],
+  ]
+
+  test.each(onTop.flatMap(([what, make]) => [[what, 'vbd', make] as const, [what, 'qdisk', make] as const]))(
+    '%s, by %s',
+    async (what, kind, make) => {
+      const isPlain = what.endsWith('the kernel')
+      const dom0 = createDom0({ multipath: { findMultipaths: 'strict' } })
+      const how = isPlain ? ({ multipath: 'never', portals: ['10.0.1.1'] } as const) : {}
+      const { device } = await attach(dom0, 'by hand', how)
+      addBackend(dom0, 1, { kind, device: make(dom0, device) }).connect()
+      addBackend(dom0, 2)
+      const refused = { code: 'LUN_SHARED', details: { domain: 'guest1', backend: `backend/${kind}/1/51712` } }
+      await expect(attach(dom0, VBD_2, how)).rejects.toMatchObject(refused)
+    }
+  )
+
+  test('but nothing of another volume does', async () => {
+    const dom0 = createDom0()
+    const { device } = await attach(dom0, 'by hand', { lun: 1 })
+    const { path } = dom0.stackDevice({ on: device, name: 'vg-lv', uuid: 'LVM-abc' })
+    addBackend(dom0, 1, { device: path }).connect()
+    expect(await ask(dom0)).toBe('attached')
+  })
+})
+
+describe('a volume that names itself nowhere', () => {
+  const plain = { multipath: 'never', portals: ['10.0.1.1'] } as const
+
+  /** No device has a page 0x83 that could be read. */
+  function nameless(): SimulatedDom0 {
+    const dom0 = createDom0({ multipath: { findMultipaths: 'strict' } })
+    const { files } = dom0.host
+    const read: Files['read'] = async path => (path.endsWith('/device/wwid') ? undefined : await files.read(path))
+    return { ...dom0, host: { ...dom0.host, files: { ...files, read } } }
+  }
+
+  test('is refused by its device', async () => {
+    const dom0 = nameless()
+    const { device, wwid } = await attach(dom0, 'by hand', plain)
+    expect(wwid).toBeUndefined()
+    addBackend(dom0, 1, { device }).connect()
+    addBackend(dom0, 2)
+    const refused = { code: 'LUN_SHARED', details: { wwid: undefined, domain: 'guest1', backend: VBD_1 } }
+    await expect(attach(dom0, VBD_2, plain)).rejects.toMatchObject(refused)
+    await expect(attach(dom0, 'rescue', plain)).rejects.toMatchObject(refused)
+  })
+
+  test('is refused by what the journal says of its LUN, before blkback has it', async () => {
+    const dom0 = nameless()
+    addBackend(dom0, 1)
+    await attach(dom0, VBD_1, plain)
+    addBackend(dom0, 2)
+    await expect(attach(dom0, VBD_2, plain)).rejects.toMatchObject({ code: 'LUN_SHARED', details: { backend: VBD_1 } })
+    expect(await ownersOf(dom0.host)).toEqual({ [VBD_1]: 'attached' })
+  })
+
+  test('is not taken for another one', async () => {
+    const dom0 = nameless()
+    const { device } = await attach(dom0, VBD_1, { ...plain, lun: 1 })
+    addBackend(dom0, 1, { device }).connect()
+    addBackend(dom0, 2)
+    expect((await attach(dom0, VBD_2, plain)).outcome).toBe('attached')
+  })
+})
+
 describe('a disk that QEMU serves', () => {
   const asked = { code: 'LUN_SHARED', details: { domain: 'guest1', backend: 'backend/qdisk/1/51712' } }
 
@@ -138,6 +219,15 @@ describe('a disk that QEMU serves', () => {
     await attach(dom0, 'by hand')
     addBackend(dom0, 1, { kind: 'qdisk', device: '/dev/sda' })
     expect(await ask(dom0)).toMatchObject(asked)
+  })
+
+  test.each(['rescue', undefined])('is found for an owner that is no domain, too: %s', async owner => {
+    const dom0 = createDom0()
+    const { device } = await attach(dom0, 'by hand')
+    addBackend(dom0, 1, { kind: 'qdisk', device })
+    const started = dom0.started.length
+    await expect(attach(dom0, owner)).rejects.toMatchObject(asked)
+    expect(dom0.started.slice(started)).toEqual([])
   })
 
   test('is no hindrance where it is another volume, a file, or nothing at all', async () => {
@@ -229,6 +319,74 @@ describe('the same VM', () => {
     await setVm(dom0, 1, undefined)
     await setVm(dom0, 2, undefined)
     expect(await ask(dom0)).toMatchObject(shared)
+  })
+})
+
+describe('the stub domain of a guest', () => {
+  const STUB = 'backend/vbd/7/51712'
+
+  /** Domain 7 runs the device model of a guest, and has its disks as well. */
+  async function addStub(dom0: SimulatedDom0, serves = 1, domid = 7): Promise<XenBackend> {
+    dom0.xen.addDomain({ domid, name: `stub${domid}`, uuid: uuidOf(domid) })
+    await createXenstore(dom0.host).write({ [`/local/domain/${domid}/target`]: String(serves) })
+    return addBackend(dom0, domid)
+  }
+
+  test('has its disk, too', async () => {
+    const dom0 = createDom0()
+    await serve(dom0)
+    await addStub(dom0)
+    expect((await attach(dom0, STUB)).outcome).toBe('already-attached')
+  })
+
+  test('may have it first', async () => {
+    const dom0 = createDom0()
+    await addStub(dom0, 2)
+    await attach(dom0, STUB)
+    expect(await ask(dom0)).toBe('already-attached')
+  })
+
+  test('lets the guest have it that takes the place of its own', async () => {
+    const dom0 = createDom0()
+    await addStub(dom0)
+    await attach(dom0, STUB)
+    await setVm(dom0, 2, uuidOf(1))
+    expect(await ask(dom0)).toBe('already-attached')
+  })
+
+  test.each([
+    ['Connected', 'refused'],
+    ['Closing', 'already-attached'],
+  ] as const)(
+    'whose guest is gone, so that nobody knows its uuid, counts by what its backend does: %s',
+    async (state, outcome) => {
+      const dom0 = createDom0()
+      const stub = await addStub(dom0)
+      const { major, minor } = (await attach(dom0, STUB)).deviceNumber
+      await createXenstore(dom0.host).write({ [`${STUB}/physical-device`]: `${major.toString(16)}:${minor}` })
+      dom0.xen.removeDomain(1)
+      await setVm(dom0, 2, uuidOf(1))
+      stub.setState(state)
+      const answer = await ask(dom0)
+      if (outcome === 'refused') expect(answer).toMatchObject({ code: 'LUN_SHARED', details: { domain: 'stub7' } })
+      else expect(answer).toBe(outcome)
+    }
+  )
+
+  test('of a guest and the one of its next incarnation have it both', async () => {
+    const dom0 = createDom0()
+    await addStub(dom0, 1, 7)
+    await attach(dom0, STUB)
+    await setVm(dom0, 2, uuidOf(1))
+    await addStub(dom0, 2, 8)
+    expect((await attach(dom0, 'backend/vbd/8/51712')).outcome).toBe('already-attached')
+  })
+
+  test('of one guest keeps the disk from another one', async () => {
+    const dom0 = createDom0()
+    await addStub(dom0)
+    await attach(dom0, STUB)
+    expect(await ask(dom0)).toMatchObject({ code: 'LUN_SHARED', details: { domain: 'stub7', backend: STUB } })
   })
 })
 

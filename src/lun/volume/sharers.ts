@@ -1,0 +1,136 @@
+import { findStack, liesOn, type VolumeOnHost } from '../../block/volume.ts'
+import { findXenBackends } from '../../block/xen-backends.ts'
+import { isLunError } from '../../core/error.ts'
+import { isAlive, parseProcessId } from '../../host/process-id.ts'
+import { createNativeXenstore } from '../../xenstore/native.ts'
+import type { Xenstore } from '../../xenstore/types.ts'
+import type { Context } from '../context.ts'
+import type { Owner } from '../journal/entries.ts'
+import type { LunPlace } from '../journal/journal.ts'
+import { domainOf } from '../journal/owner.ts'
+
+/** A domain that has the volume or a part of it, or is about to get it. */
+export interface Sharer {
+  readonly domid: number
+  /** `backend/vbd/3/51712` */
+  readonly backend: string
+  readonly isReadOnly: boolean
+  /** On its way out: of a domain that is gone, or rebooting. */
+  readonly isClosing: boolean
+}
+
+type Place = LunPlace & { readonly owner: string }
+
+/**
+ * Every domain that has the volume: what blkback serves, what QEMU serves, and what this library gave away before anybody
+ * opened it.
+ *
+ * @throws {@link LunError} `XENSTORE_UNAVAILABLE`
+ */
+export async function findSharers(context: Context, place: Place, volume: VolumeOnHost): Promise<readonly Sharer[]> {
+  const found = [
+    ...(await connected(context, volume)),
+    ...(await journalled(context, place, volume)),
+    ...(await emulated(context, place, volume)),
+  ]
+  const distinct = new Map(found.toReversed().map(sharer => [sharer.backend, sharer]))
+  return [...distinct.values()].filter(({ backend }) => backend !== place.owner)
+}
+
+/** Whether a backend gives its domain a disk that cannot be written. */
+export async function isReadOnly(xenstore: Xenstore, backend: string): Promise<boolean> {
+  return (await xenstore.tryRead(`${backend}/mode`)) === 'r'
+}
+
+/** What xen-blkback serves, from sysfs. */
+async function connected({ host }: Context, volume: VolumeOnHost): Promise<readonly Sharer[]> {
+  const backends = await findXenBackends(host.files)
+  const stacks = await Promise.all(backends.map(async backend => await findStack(host.files, backend)))
+  return backends
+    .filter((_, n) => stacks[n] !== undefined && liesOn(stacks[n], volume))
+    .map(({ name, domid, mode, state }) => ({
+      domid,
+      backend: `backend/${name.replaceAll('-', '/')}`,
+      isReadOnly: mode === 'r',
+      isClosing: state === 'Closing' || state === 'Closed',
+    }))
+}
+
+/** Backends this library has given the volume to, through whatever target, before blkback opens it. */
+async function journalled(
+  context: Context,
+  { target, lun }: Place,
+  { wwid }: VolumeOnHost
+): Promise<readonly Sharer[]> {
+  const luns = (await context.journal.luns()).filter(
+    ({ entry, isStale, ...place }) =>
+      !isStale && ((wwid !== undefined && entry.wwid === wwid) || (place.target === target && place.lun === lun))
+  )
+  const owners = luns.flatMap(({ entry }) => Object.entries(entry.owners))
+  const sharers = await Promise.all(
+    owners.map(async ([backend, owner]): Promise<readonly Sharer[]> => {
+      const domid = domainOf(backend)
+      if (domid === undefined || (await isToCheck(context, owner))) return []
+      if (!(await context.xenstore.exists(backend))) return []
+      return [{ domid, backend, isReadOnly: await isReadOnly(context.xenstore, backend), isClosing: false }]
+    })
+  )
+  return sharers.flat()
+}
+
+/** Has not checked for sharing yet, and finds us when it does: should both find each other, nobody would get the volume. */
+async function isToCheck({ host }: Context, { state, process }: Owner): Promise<boolean> {
+  const id = state === 'attaching' ? parseProcessId(process) : undefined
+  return id !== undefined && (await isAlive(host.files, id))
+}
+
+/**
+ * Disks that QEMU serves: the kernel knows nothing of them. For who is no domain they are found where xenstored takes a
+ * connection: a host without Xen is no failure, and costs no process.
+ */
+async function emulated(context: Context, { owner }: Place, volume: VolumeOnHost): Promise<readonly Sharer[]> {
+  if (domainOf(owner) !== undefined) return await emulatedBy(context.xenstore, context, volume, { isAnywhere: true })
+  const { xenstoreConnect: connect, clock } = context.host
+  if (connect === undefined) return await orNone(emulatedBy(context.xenstore, context, volume, { isAnywhere: false }))
+  await using xenstore = createNativeXenstore({ connect, clock, timeoutMs: ANSWER_MS, allowDevice: false })
+  return await orNone(emulatedBy(xenstore, context, volume, { isAnywhere: false }))
+}
+
+const ANSWER_MS = 10_000
+
+async function orNone(found: Promise<readonly Sharer[]>): Promise<readonly Sharer[]> {
+  try {
+    return await found
+  } catch (error) {
+    if (isLunError(error, 'XENSTORE_UNAVAILABLE')) return []
+    throw error
+  }
+}
+
+/** `isAnywhere`: links to devices are followed wherever they are, perhaps on a server that does not answer. */
+async function emulatedBy(
+  xenstore: Xenstore,
+  { host: { files } }: Context,
+  volume: VolumeOnHost,
+  { isAnywhere }: { readonly isAnywhere: boolean }
+): Promise<readonly Sharer[]> {
+  const children = async (path: string): Promise<readonly string[]> =>
+    (await xenstore.exists(path)) ? await xenstore.list(path) : []
+  const found: Sharer[] = []
+  for (const domid of await children('backend/qdisk')) {
+    for (const devid of await children(`backend/qdisk/${domid}`)) {
+      const backend = `backend/qdisk/${domid}/${devid}`
+      // `FORMAT:PATH`
+      const path = (await xenstore.tryRead(`${backend}/params`))?.replace(/^[^/]*:/, '') ?? ''
+      const stat = path.startsWith(isAnywhere ? '/' : '/dev/') ? await files.stat(path) : undefined
+      if (stat?.kind !== 'block' || !liesOn(await findStack(files, stat.device), volume)) continue
+      found.push({
+        domid: Number(domid),
+        backend,
+        isReadOnly: await isReadOnly(xenstore, backend),
+        isClosing: false,
+      })
+    }
+  }
+  return found
+}
