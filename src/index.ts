@@ -87,7 +87,7 @@ export {
 export { type ExpiredHolds, type ReleaseExpiredOptions, releaseExpired } from './lun/release-expired.ts'
 export { releaseOwner } from './lun/release-owner.ts'
 export type { AttachRequest, ChapRequest, LunAddress, PathPolicy } from './lun/request.ts'
-export { type Resized, resizeLun } from './lun/resize.ts'
+export { type Resized, type ResizeOptions, resizeLun } from './lun/resize.ts'
 export { type VerifiedLun, type VerifiedPath, type VerifyRequest, verifyLun } from './lun/verify.ts'
 export type { Blacklist, ConfigSection, MultipathConfig } from './multipath/config.parse.ts'
 export type { MultipathMap, MultipathPath } from './multipath/maps.decode.ts'

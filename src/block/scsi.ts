@@ -39,8 +39,11 @@ export interface Scsi {
    * names the old volume; `live` makes it ask again first.
    */
   identity(hctl: Hctl, options: { readonly live: boolean }): Promise<ScsiIdentity>
-  /** Makes the kernel ask for size and identity again. */
-  rescan(hctl: Hctl): Promise<void>
+  /**
+   * Makes the kernel ask for size and identity again. False where the device is gone, or not one of its commands was
+   * answered well: then the kernel goes on believing what it did before.
+   */
+  rescan(hctl: Hctl): Promise<boolean>
   /** Deletes the device and waits until it is gone. Its pages must be on disk: see `Files.sync`. */
   remove(hctl: Hctl, options: OperationOptions & { readonly timeoutMs: number }): Promise<'removed' | 'absent'>
 }
@@ -50,8 +53,17 @@ export function createScsi({ files, clock }: Pick<Host, 'files' | 'clock'>): Scs
   const attribute = async (hctl: Hctl, name: string): Promise<string | undefined> =>
     (await files.read(`${path(hctl)}/${name}`))?.trim()
   const exists = async (hctl: Hctl): Promise<boolean> => (await files.realpath(path(hctl))) !== undefined
-  const rescan = async (hctl: Hctl): Promise<void> => {
-    await files.write(`${path(hctl)}/rescan`, '1')
+  // The write ends well whatever the array said; but the kernel counts, in hexadecimal.
+  const goodAnswers = async (hctl: Hctl): Promise<number | undefined> => {
+    const [done, failed] = await Promise.all(['iodone_cnt', 'ioerr_cnt'].map(async name => await attribute(hctl, name)))
+    const count = Number(done) - Number(failed)
+    return done === undefined || failed === undefined || Number.isNaN(count) ? undefined : count
+  }
+  const rescan = async (hctl: Hctl): Promise<boolean> => {
+    const before = await goodAnswers(hctl)
+    if (!(await files.write(`${path(hctl)}/rescan`, '1'))) return false
+    const after = await goodAnswers(hctl)
+    return before === undefined || after === undefined || after > before
   }
   return {
     exists,

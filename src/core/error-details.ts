@@ -97,6 +97,15 @@ export interface ErrorDetails {
     readonly expected: string
     readonly found: string
   }
+  /** The array gives a LUN less than this host does. */
+  LUN_SHRUNK: {
+    readonly target: string
+    readonly lun: number
+    readonly sizeBytes: number
+    readonly previousBytes: number
+  }
+  /** A disk that is to be written cannot be. */
+  LUN_READ_ONLY: { readonly target: string; readonly lun: number; readonly device: string }
   MULTIPATH_REQUIRED: { readonly wwid: string; readonly reason: string }
   DEVICE_UNREADABLE: { readonly device: string; readonly reason: string }
   LUN_SHARED: {

@@ -13,7 +13,7 @@ export interface OperationOptions {
 /** The least of each time that an option can be. Of none at all there are those that may be given up at once. */
 const LEAST_MS = { timeoutMs: 1, undoTimeoutMs: 1, busyMs: 0 } as const
 const FUNCTIONS = ['onEvent', 'handOver'] as const
-const SWITCHES = ['force', 'apply'] as const
+const SWITCHES = ['force', 'apply', 'allowShrink'] as const
 
 /**
  * Checks the options of a public call, whichever of them it has: what is not as it should be would be found out in the

@@ -27,7 +27,10 @@ async function attach(call: Call, request: AttachRequest): Promise<Attachment> {
     undoTimeoutMs: budget.stopMs,
     signal,
     onEvent,
-    handOver: async device => await connect(call, device),
+    handOver: async device => {
+      await assertWritable(call, request, device)
+      await connect(call, device)
+    },
   }
   try {
     return await attachLun(request, options)
@@ -36,6 +39,17 @@ async function attach(call: Call, request: AttachRequest): Promise<Attachment> {
     if (!isLunError(error, 'TIMEOUT') || cut === undefined) throw error
     throw new LunError('TIMEOUT', `${error.message}: ${cut}`, error.details, { cause: error })
   }
+}
+
+/** A guest that may write finds out by I/O errors, and its file system by then is not what it believes. */
+async function assertWritable(
+  call: Call,
+  { target, lun = 0 }: AttachRequest,
+  { device, isReadOnly }: HandedOver
+): Promise<void> {
+  if (!isReadOnly || (await call.xenstore.tryRead(keyOf(call, 'mode'))) === 'r') return
+  const message = `LUN ${lun} of ${target} (${device}) is read-only, and the disk is to be written: attach it with access=ro`
+  throw new LunError('LUN_READ_ONLY', message, { target, lun, device })
 }
 
 /** All keys at once: who watches sees none of them, or all. */

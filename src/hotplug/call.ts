@@ -41,6 +41,7 @@ export interface Progress {
 /** The keys of a backend directory the script uses: xen/include/public/io/blkif.h, and libxl_disk.c. */
 export const KEYS = {
   params: 'params',
+  mode: 'mode',
   physicalDevice: 'physical-device',
   physicalDevicePath: 'physical-device-path',
   status: 'hotplug-status',

@@ -7,8 +7,9 @@ import { type Context, createContext } from './context.ts'
 import { type LunOptions, type Operation, runOnLun } from './operation.ts'
 import { type AttachRequest, checkAddress, checkExpected, type LunAddress } from './request.ts'
 import { findLun } from './volume/find-lun.ts'
-import { assertExpected } from './volume/lun-identity.ts'
-import { type ProvenPath, proveDevice } from './volume/proof.ts'
+import { assertExpected, assertSize, mismatch } from './volume/lun-identity.ts'
+import { isReadOnly, type ProvenPath, proveDevice } from './volume/proof.ts'
+import { sizeOfPaths } from './volume/size.ts'
 
 /** Which LUN, and what it must be. */
 export interface VerifyRequest extends LunAddress {
@@ -29,7 +30,7 @@ export interface VerifiedPath {
   readonly disk: string
   readonly wwid: string | undefined
   readonly serial: string | undefined
-  /** The array was asked now; false for a path that does not work, of which only the kernel's copy is known. */
+  /** It answered now; false for a path that does not work, of which only the kernel's copy is known. */
   readonly isLive: boolean
 }
 
@@ -79,13 +80,22 @@ async function verifyLocked(
   if (block === undefined || first === undefined) throw notAttached(operation)
   // What it was attached as; the map's own name for a LUN attached by somebody else.
   const known = entry?.wwid ?? wwid ?? (await context.scsi.identity(first.hctl, { live: false })).wwid
-  const paths = await proveDevice(context, operation, block, known, devices)
-  for (const { disk, identity, sizeBytes } of paths)
-    assertExpected(operation, expected, disk, { ...identity, sizeBytes })
-  if (!paths.some(({ isLive }) => isLive)) throw noPaths(operation, paths)
-  const node = nodeOf(block)
-  await readTest(context.host, node.device, block.sizeBytes)
-  return { target, lun, ...node, wwid: known, paths: paths.map(toPath) }
+  const proven = await proveDevice(context, operation, block, known, devices)
+  const { device, paths } = proven
+  for (const { disk, identity, sizeBytes, isLive } of paths) {
+    assertExpected(operation, expected, disk, {
+      ...identity,
+      sizeBytes: isLive && sizeBytes > 0 ? sizeBytes : undefined,
+    })
+  }
+  const whole = sizeOfPaths(operation, paths)
+  if (whole !== undefined && device.sizeBytes > whole) {
+    throw mismatch(operation, device.dm?.name ?? device.name, 'size', String(whole), String(device.sizeBytes))
+  }
+  const node = nodeOf(device)
+  assertSize(operation, expected.sizeBytes, node.device, device.sizeBytes)
+  await readTest(context.host, node.device, device.sizeBytes)
+  return { target, lun, ...node, isReadOnly: isReadOnly(proven), wwid: known, paths: paths.map(toPath) }
 }
 
 function toPath({ disk, identity, isLive }: ProvenPath): VerifiedPath {
@@ -94,13 +104,4 @@ function toPath({ disk, identity, isLive }: ProvenPath): VerifiedPath {
 
 function notAttached({ target, lun }: Operation): LunError<'LUN_NOT_FOUND'> {
   return new LunError('LUN_NOT_FOUND', `LUN ${lun} of ${target} is not attached`, { target, lun, hctls: [] })
-}
-
-function noPaths({ target, lun }: Operation, paths: readonly ProvenPath[]): LunError<'NO_PATHS'> {
-  const failures = paths.map(({ disk }) => ({ step: disk, message: 'does not work' }))
-  return new LunError('NO_PATHS', `no path to LUN ${lun} of ${target} works, so none can be asked`, {
-    target,
-    lun,
-    failures,
-  })
 }

@@ -49,6 +49,21 @@ describe('add', () => {
     expect((await keysOf(dom0))['hotplug-status']).toBe('connected')
   })
 
+  test.each([
+    ['w', 1],
+    ['r', 0],
+  ] as const)('of a LUN that is read-only, for mode %s, exits with %i', async (mode, exitCode) => {
+    const volumes = [{ name: 'v0', sizeMiB: 64, isReadOnly: true }]
+    const { dom0 } = createDiskWorld(TARGET, { volumes, targets: [{ iqn: target, luns: { 0: 'v0' } }] })
+    const backend = 'backend/vbd/2/51712'
+    dom0.xen.addBackend({ domid: 2, devid: 51712, params: TARGET, mode })
+    expect((await run(dom0, 'add', { backend })).exitCode).toBe(exitCode)
+    const keys = await keysOf(dom0, backend)
+    if (mode === 'r') return expect(keys).toMatchObject({ 'hotplug-status': 'connected' })
+    expect(keys).toEqual({ 'hotplug-status': 'error', 'hotplug-error': expect.stringContaining('is read-only') })
+    expect(leftovers(dom0)).toEqual([])
+  })
+
   test('takes away the error of an earlier try', async () => {
     const { dom0 } = createDiskWorld(undefined, { faults: { stopped: ['multipathd'] } })
     expect((await run(dom0, 'add')).exitCode).toBe(1)

@@ -44,10 +44,10 @@ describe('handOver', () => {
       if (event.type === 'start' || event.type === 'end') steps.push(`${event.type} ${event.step}`)
     }
     const lun = await attach(dom0, 'a', {}, { handOver, onEvent })
-    const { device, deviceNumber, sizeBytes, wwid, map } = lun
+    const { device, deviceNumber, sizeBytes, isReadOnly, wwid, map } = lun
     expect(wwid).toMatch(/^3600/)
     expect(sizeBytes).toBe(64 << 20)
-    expect(seen).toEqual([{ device, deviceNumber, sizeBytes, wwid, map }, { a: 'attached' }])
+    expect(seen).toEqual([{ device, deviceNumber, sizeBytes, isReadOnly, wwid, map }, { a: 'attached' }])
     const last = steps.slice(steps.indexOf('end identity'))
     expect(last.slice(0, 3)).toEqual(['end identity', 'start hand-over', 'end hand-over'])
     expect(last).not.toContain('start identity')

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
-import { attachLun, detachLun, type VerifiedLun, type VerifiedPath, verifyLun } from 'xen-lun'
-import { createSimulatedDom0 } from 'xen-lun/testing'
+import { attachLun, detachLun, type Files, type Host, type VerifiedLun, type VerifiedPath, verifyLun } from 'xen-lun'
+import { createSimulatedDom0, type SimulatedDom0 } from 'xen-lun/testing'
 import { address, attach, createDom0, cutAll, rejection, target, virtualMs } from './helpers.ts'
 
 const MIB = 1 << 20
@@ -191,6 +191,119 @@ test('a LUN number that is used again for another volume is that volume', async 
   expect(await rejection(verifyLun({ ...address, expected: { wwid: first.wwid ?? '' } }, dom0))).toMatchObject({
     details: { expected: first.wwid, found: second.wwid },
   })
+})
+
+describe('a path is live only if it has answered:', () => {
+  const live = async (dom0: SimulatedDom0): Promise<readonly boolean[]> =>
+    byDisk(await verifyLun(address, dom0)).map(path => path.isLive)
+
+  test.each([{}, { isWaiting: true }])('not when its portal was cut a moment ago: %j', async behaviour => {
+    const dom0 = createDom0()
+    await attach(dom0)
+    await dom0.san.setInquiries(dom0.san.portals[1], behaviour)
+    await dom0.san.cutPortal(dom0.san.portals[1])
+    expect(dom0.state().sessions.map(({ state }) => state)).toEqual(['LOGGED_IN', 'LOGGED_IN'])
+    const portals = new Map(dom0.state().sessions.map(({ id, portal }) => [id, portal]))
+    const cut = dom0.state().disks.map(({ sessionId }) => portals.get(sessionId) === dom0.san.portals[1])
+    expect(await live(dom0)).toEqual(cut.map(isCut => !isCut))
+  })
+
+  test('not when its inquiry fails', async () => {
+    const dom0 = createDom0()
+    await attach(dom0)
+    await dom0.san.setInquiries(dom0.san.portals[1], { isFailing: true })
+    expect((await live(dom0)).toSorted()).toEqual([false, true])
+  })
+
+  test('no longer than an answer may take', async () => {
+    const dom0 = createDom0()
+    await attach(dom0)
+    await dom0.san.setInquiries(dom0.san.portals[1], { takesMs: 60_000 })
+    const asked = live(dom0)
+    expect(await virtualMs(dom0, asked)).toBeLessThan(12_000)
+    expect((await asked).toSorted()).toEqual([false, true])
+  })
+
+  test('not when the array knows no such LUN any more', async () => {
+    const dom0 = createDom0()
+    await attach(dom0)
+    await dom0.san.unmapLun(target, 0)
+    expect(await rejection(verifyLun(address, dom0))).toMatchObject({ code: 'NO_PATHS' })
+    expect(await rejection(attach(dom0))).toMatchObject({ code: expect.stringMatching(/^NO_PATHS|DEVICE_UNREADABLE$/) })
+  })
+})
+
+test('a path of the map whose device is just going away is no other volume', async () => {
+  const dom0 = createDom0()
+  const { map, wwid } = await attach(dom0)
+  const { files } = dom0.host
+  const list: Files['list'] = async path =>
+    path === `/sys/block/${map?.dm}/slaves` ? [...(await files.list(path)), 'sdz'] : await files.list(path)
+  const host = { ...dom0.host, files: { ...files, list } }
+  expect(await verifyLun(address, { host })).toMatchObject({ wwid })
+})
+
+test('a path that says nothing of who it is does not work, and is no other volume', async () => {
+  const dom0 = createDom0()
+  const { wwid } = await attach(dom0)
+  const { files } = dom0.host
+  const [, silent] = await files.list('/sys/class/scsi_device')
+  const read: Files['read'] = async path =>
+    path.endsWith(`/${silent}/device/wwid`) ? undefined : await files.read(path)
+  const host = { ...dom0.host, files: { ...files, read } }
+  const verified = await verifyLun(address, { host })
+  expect(verified.wwid).toBe(wwid)
+  expect(verified.paths.map(({ isLive }) => isLive).toSorted()).toEqual([false, true])
+})
+
+describe('the read test', () => {
+  const reading = (dom0: SimulatedDom0, readAt: Files['readAt']): { readonly host: Host } => ({
+    host: { ...dom0.host, files: { ...dom0.host.files, readAt } },
+  })
+
+  test('reads past what the kernel keeps', async () => {
+    const dom0 = createDom0()
+    const { device } = await attach(dom0)
+    dom0.openDevice(device)
+    const reads: unknown[] = []
+    const readAt: Files['readAt'] = async (path, offset, length, options) => {
+      if (path === device) reads.push([offset % 4096, length % 4096, options?.isDirect])
+      return await dom0.host.files.readAt(path, offset, length, options)
+    }
+    await verifyLun(address, reading(dom0, readAt))
+    expect(reads).toEqual([
+      [0, 0, true],
+      [0, 0, true],
+    ])
+  })
+
+  test.each([
+    ['EINVAL', true],
+    ['EIO', false],
+  ] as const)('takes %s of such a read for unreadable only if it is', async (code, isReadable) => {
+    const dom0 = createDom0()
+    await attach(dom0)
+    const readAt: Files['readAt'] = async (path, offset, length, options) => {
+      if (options?.isDirect === true) throw Object.assign(new Error(code), { code })
+      return await dom0.host.files.readAt(path, offset, length, options)
+    }
+    const verified = verifyLun(address, reading(dom0, readAt))
+    if (isReadable) expect(await verified).toMatchObject({ lun: 0 })
+    else expect(await rejection(verified)).toMatchObject({ code: 'DEVICE_UNREADABLE' })
+  })
+})
+
+test('a LUN that is read-only says so', async () => {
+  const dom0 = createDom0({
+    volumes: [
+      { name: 'v0', sizeMiB: 64, isReadOnly: true },
+      { name: 'v1', sizeMiB: 64 },
+    ],
+  })
+  expect([(await attach(dom0, 0)).isReadOnly, (await attach(dom0, 1)).isReadOnly]).toEqual([true, false])
+  expect([(await verifyLun(address, dom0)).isReadOnly, (await verifyLun({ target, lun: 1 }, dom0)).isReadOnly]).toEqual(
+    [true, false]
+  )
 })
 
 test('it takes its time limit and its signal', async () => {

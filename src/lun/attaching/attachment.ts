@@ -16,6 +16,8 @@ export interface Attachment extends AsyncDisposable {
   /** Number of that device, for a vbd's `physical-device`. */
   readonly deviceNumber: { readonly major: number; readonly minor: number }
   readonly sizeBytes: number
+  /** The array, or this host's kernel, lets nobody write to it. */
+  readonly isReadOnly: boolean
   /** Undefined for a LUN that names itself nowhere. */
   readonly wwid: string | undefined
   /** The multipath map; undefined without multipath. */

@@ -1,6 +1,7 @@
 import { type BlockDevice, findMapOn, multipathWwid, readBlockDevice } from '../../block/block-device.ts'
 import { LunError } from '../../core/error.ts'
 import { until } from '../../flow/until.ts'
+import type { Files } from '../../host/files.ts'
 import type { Host } from '../../host/host.ts'
 import { mismatch } from '../volume/lun-identity.ts'
 import type { Attachment } from './attachment.ts'
@@ -8,7 +9,7 @@ import type { PathContext } from './path.ts'
 import type { PathRun } from './paths.ts'
 
 /** The device node to hand over. */
-export type LunDeviceNode = Pick<Attachment, 'device' | 'deviceNumber' | 'sizeBytes' | 'map'>
+export type LunDeviceNode = Pick<Attachment, 'device' | 'deviceNumber' | 'sizeBytes' | 'isReadOnly' | 'map'>
 
 /** The node, and the block device it stands for. */
 export interface FoundDevice {
@@ -27,9 +28,17 @@ export async function findDevice(shared: PathContext, paths: readonly PathRun[])
   const { context, operation } = shared
   const disk = paths.map(path => path.outcome()).find(({ state }) => state === 'up')?.disk ?? ''
   const device = shared.isMultipath ? await findMap(shared, disk) : await findPlainDisk(shared, disk)
+  await assertWithin(shared, device, disk)
   const node = { ...nodeOf(device), device: await findNode(context.host, operation, device) }
   await readTest(context.host, node.device, device.sizeBytes)
   return { node, block: device }
+}
+
+// What lies beyond the end of a path could only be read with an error that says nothing of the reason.
+async function assertWithin({ context, wish }: PathContext, device: BlockDevice, disk: string): Promise<void> {
+  const { sizeBytes = 0 } = (await readBlockDevice(context.host.files, disk)) ?? {}
+  if (sizeBytes === 0 || device.sizeBytes <= sizeBytes) return
+  throw mismatch(wish, device.dm?.name ?? device.name, 'size', String(sizeBytes), String(device.sizeBytes))
 }
 
 /**
@@ -51,11 +60,12 @@ async function findNode(host: Host, { signal, emit }: PathContext['operation'], 
 }
 
 /** How a map or a plain disk is handed over. */
-export function nodeOf({ name, dm, major, minor, sizeBytes }: BlockDevice): LunDeviceNode {
+export function nodeOf({ name, dm, major, minor, sizeBytes, isReadOnly }: BlockDevice): LunDeviceNode {
   return {
     device: dm === undefined ? `/dev/${name}` : `/dev/mapper/${dm.name}`,
     deviceNumber: { major, minor },
     sizeBytes,
+    isReadOnly,
     map: dm === undefined ? undefined : { name: dm.name, dm: name },
   }
 }
@@ -85,8 +95,8 @@ async function isNodeOf({ files }: Host, path: string, { major, minor }: BlockDe
 }
 
 /**
- * Reads the device, within a deadline. udev has read both ends already; only the middle surely comes from the array and
- * not from the page cache.
+ * Reads the device, within a deadline, and past what the kernel keeps of it: as long as anybody has it open, that would
+ * answer for an array that does not.
  *
  * @throws {@link LunError} `DEVICE_UNREADABLE`
  */
@@ -94,7 +104,7 @@ export async function readTest({ files, clock }: Host, path: string, sizeBytes: 
   if (sizeBytes < READ_BYTES) throw unreadable(path, `its size is ${sizeBytes} bytes`)
   const middle = Math.floor(sizeBytes / 2 / READ_BYTES) * READ_BYTES
   const stop = new AbortController()
-  const reads = Promise.all([0, middle].map(async offset => await files.readAt(path, offset, READ_BYTES)))
+  const reads = Promise.all([0, middle].map(async offset => await readPast(files, path, offset)))
   const late = clock.sleep(READ_MS, stop.signal).then(() => undefined)
   try {
     const blocks = await Promise.race([reads, late])
@@ -105,6 +115,16 @@ export async function readTest({ files, clock }: Host, path: string, sizeBytes: 
   } finally {
     stop.abort()
     late.catch(() => {})
+  }
+}
+
+async function readPast(files: Files, path: string, offset: number): Promise<Uint8Array> {
+  try {
+    return await files.readAt(path, offset, READ_BYTES, { isDirect: true })
+  } catch (error) {
+    // A device of larger blocks than these: no fault of the array.
+    if (!(error instanceof Error && 'code' in error && error.code === 'EINVAL')) throw error
+    return await files.readAt(path, offset, READ_BYTES)
   }
 }
 

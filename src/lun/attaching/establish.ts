@@ -11,14 +11,20 @@ import type { AttachWish, Endpoint } from '../request.ts'
 import { findDevices } from '../volume/find-lun.ts'
 =======
 import { type AttachWish, type Endpoint, endpointKey } from '../request.ts'
-import { findDevices, findOnHost } from '../volume/find-lun.ts'
+import { describeLun, findDevices, findOnHost } from '../volume/find-lun.ts'
+<<<<<<< HEAD
 >>>>>>> 051bfb5 (Two domains get no part of one volume: by device where it has no WWID, through partitions, LVM and crypt; stub domains are their guests)
 import { createLunIdentity } from '../volume/lun-identity.ts'
 import { proveDevice } from '../volume/proof.ts'
+=======
+import { assertSize, createLunIdentity } from '../volume/lun-identity.ts'
+import { isReadOnly, proveDevice } from '../volume/proof.ts'
+>>>>>>> 2ccf064 (The device is handed over whole and answered for: sizes, read-only, live paths, direct reads; resizing proves the volume and does not shrink)
 import { guardSharing } from '../volume/sharing.ts'
+import { makeWhole } from '../volume/size.ts'
 import { createAdmission } from './admission.ts'
 import type { Attachment } from './attachment.ts'
-import { type FoundDevice, findDevice, type LunDeviceNode } from './device.ts'
+import { type FoundDevice, findDevice, type LunDeviceNode, nodeOf } from './device.ts'
 import { liveSession } from './endpoints.ts'
 import { createEntrance } from './entrance.ts'
 import { explainLoginFailure } from './explain.ts'
@@ -85,14 +91,14 @@ export async function establish(
   try {
     await startPaths(shared, endpoints, paths, stopPaths.signal)
     const found = await operation.step('device', async () => await findDevice(shared, paths))
-    const expiry = await handOver(shared, found, hold, wish.handOver)
+    const { node, expiry } = await handOver(shared, found, hold, wish.handOver)
     if (hold.ttlMs === undefined) await consumeHolds(context, operation)
     // What has begun goes on under the lock of this attach; what begins later has to ask for it.
     entrance.leaveLun()
     for (const path of paths) {
       if (path.hasSession() && path.outcome().state === 'pending') operation.keep(path.settled)
     }
-    return { shared, hold, expiry, node: found.node, paths, stopPaths }
+    return { shared, hold, expiry, node, paths, stopPaths }
   } catch (error) {
     stopPaths.abort(error)
     await Promise.all(paths.map(async path => await path.settled))
@@ -166,25 +172,37 @@ async function isEverywhere(context: Context, wish: Wish, endpoints: readonly En
 
 async function handOver(
   { context, operation, wish, identity, made }: PathContext,
-  { node, block }: FoundDevice,
+  found: FoundDevice,
   hold: Hold,
   receive: Wish['handOver']
-): Promise<Expiry | undefined> {
+): Promise<Pick<Established, 'node' | 'expiry'>> {
   const { wwid } = identity
   const guarded = wish.sharing === 'refused' ? await findOnHost(context, operation, wwid) : undefined
   return await guardSharing(context, operation, guarded, { isUser: hold.ttlMs === undefined }, async () => {
-    await operation.step('identity', async () => {
-      const devices = await findDevices(context, await context.iscsiadm.sessions(operation), operation.lun)
-      await proveDevice(context, operation, block, wwid, devices)
-    })
+    const node = await operation.step('identity', async () => await prove(context, operation, wish, found, wwid))
     // From here on it is not taken back because of an abort: somebody may use it already.
     operation.signal.throwIfAborted()
     const expiry = await noteHeld(context, operation, hold)
-    if (receive === undefined) return expiry
+    if (receive === undefined) return { node, expiry }
     made.isOffered = true
     await operation.step('hand-over', async () => await receive({ ...node, wwid }))
-    return expiry
+    return { node, expiry }
   })
+}
+
+/** The device as it is handed over: the right volume, whole. */
+async function prove(
+  context: Context,
+  operation: Operation,
+  wish: Wish,
+  { node, block }: FoundDevice,
+  wwid: string | undefined
+): Promise<LunDeviceNode> {
+  const devices = await findDevices(context, await context.iscsiadm.sessions(operation), operation.lun)
+  const proven = await proveDevice(context, operation, block, wwid, devices)
+  const whole = await makeWhole(context, operation, proven, await describeLun(context.host.files, devices, wwid))
+  assertSize(operation, wish.expected.sizeBytes, node.device, whole.sizeBytes)
+  return { ...nodeOf(whole), device: node.device, isReadOnly: isReadOnly({ ...proven, device: whole }) }
 }
 
 type UndoContext = Pick<PathContext, 'context' | 'operation' | 'made' | 'identity'> & {

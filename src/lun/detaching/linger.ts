@@ -58,7 +58,7 @@ async function isHealthy(
     const block = map === undefined ? undefined : await readBlockDevice(context.host.files, map.dm)
     const watched = map === undefined ? undefined : await context.multipath.map(map.name)
     if (block === undefined || watched === undefined || known === undefined) return false
-    const paths = await proveDevice(context, operation, block, known, devices)
+    const { paths } = await proveDevice(context, operation, block, known, devices)
     const isWhole = paths.length === devices.length && paths.every(({ isLive }) => isLive)
     return isWhole && watched.paths.every(({ dmState }) => dmState === 'active')
   } catch {

@@ -6,15 +6,14 @@ import type { Context } from '../context.ts'
 import type { LunPlace } from '../journal/journal.ts'
 import type { AttachWish } from '../request.ts'
 
-/** Who the LUN is: set by the first path that is read, binding for every other one. */
+/** Who the LUN is: set by the first path that tells, binding for every other one. */
 export interface LunIdentity {
   /** Undefined for a LUN that names itself nowhere. */
   readonly wwid: string | undefined
-  readonly sizeBytes: number | undefined
   /**
    * Compares what a path shows with the request and with the other paths.
    *
-   * @throws {@link LunError} `LUN_MISMATCH`
+   * @throws {@link LunError} `LUN_MISMATCH`; `DEVICE_UNREADABLE` for a path that says nothing where others do
    */
   check(disk: string, found: ScsiIdentity): Promise<void>
 }
@@ -22,24 +21,37 @@ export interface LunIdentity {
 /** `held` is the WWID of the volume somebody has this LUN for already. */
 export function createLunIdentity({ host, journal }: Context, wish: AttachWish, held: Wwid | undefined): LunIdentity {
   const { target, lun, expected } = wish
-  let first: { readonly disk: string; readonly wwid: string | undefined; readonly sizeBytes: number } | undefined
+  let wwid: Wwid | undefined
+  let sized: string | undefined
+  const sizeOf = async (disk: string): Promise<number | undefined> => {
+    const sizeBytes = (await readBlockDevice(host.files, disk))?.sizeBytes ?? 0
+    return sizeBytes > 0 ? sizeBytes : undefined
+  }
   return {
     get wwid() {
-      return first?.wwid
-    },
-    get sizeBytes() {
-      return first?.sizeBytes
+      return wwid
     },
     check: async (disk, found) => {
-      const sizeBytes = (await readBlockDevice(host.files, disk))?.sizeBytes ?? 0
-      assertExpected(wish, { wwid: held }, disk, { ...found, sizeBytes })
-      assertExpected(wish, expected, disk, { ...found, sizeBytes })
-      if (first !== undefined) assertExpected(wish, first, disk, { ...found, sizeBytes })
-      if (first !== undefined) return
-      first = { disk, wwid: found.wwid, sizeBytes }
-      if (found.wwid !== undefined) await journal.noteWwid({ target, lun }, found.wwid)
+      const seen = { ...found, sizeBytes: await sizeOf(disk) }
+      assertExpected(wish, expected, disk, seen)
+      for (const known of [held, wwid]) {
+        if (known !== undefined && found.wwid === undefined) throw nameless(disk, known)
+        assertExpected(wish, { wwid: known }, disk, seen)
+      }
+      // As it is now: the LUN may have been resized since the first path was up.
+      const sizeBytes = sized === undefined ? undefined : await sizeOf(sized)
+      if (sizeBytes !== undefined) assertExpected(wish, { sizeBytes }, disk, seen)
+      if (seen.sizeBytes !== undefined) sized ??= disk
+      if (wwid !== undefined || found.wwid === undefined) return
+      wwid = found.wwid
+      await journal.noteWwid({ target, lun }, found.wwid)
     },
   }
+}
+
+function nameless(device: string, wwid: string): LunError<'DEVICE_UNREADABLE'> {
+  const reason = `it does not say which volume it is, and others say ${wwid}`
+  return new LunError('DEVICE_UNREADABLE', `${device} cannot be used: ${reason}`, { device, reason })
 }
 
 /**
@@ -51,7 +63,12 @@ export function assertExpected(
   place: LunPlace,
   wanted: { readonly wwid?: string | undefined; readonly serial?: string; readonly sizeBytes?: number },
   device: string,
-  found: { readonly wwid: string | undefined; readonly serial: string | undefined; readonly sizeBytes: number }
+  found: {
+    readonly wwid: string | undefined
+    readonly serial: string | undefined
+    /** Undefined is not known, and compared with nothing. */
+    readonly sizeBytes: number | undefined
+  }
 ): void {
   const claims = [
     ['wwid', wanted.wwid, found.wwid],
@@ -59,10 +76,17 @@ export function assertExpected(
     ['size', wanted.sizeBytes, found.sizeBytes],
   ] as const
   for (const [what, expected, seen] of claims) {
+    if (what === 'size' && seen === undefined) continue
     if (expected !== undefined && expected !== seen) {
       throw mismatch(place, device, what, String(expected), String(seen ?? 'none'))
     }
   }
+}
+
+/** Compares the size of the device itself. @throws {@link LunError} `LUN_MISMATCH` */
+export function assertSize(place: LunPlace, wanted: number | undefined, device: string, sizeBytes: number): void {
+  if (wanted === undefined || wanted === sizeBytes) return
+  throw mismatch(place, device, 'size', String(wanted), String(sizeBytes))
 }
 
 /** The error for a device that is not the volume it should be. */

@@ -28,6 +28,8 @@ export interface ScsiDevice {
   /** What it said at the last inquiry. */
   identity: { readonly wwid: string; readonly serial: string; readonly isReadOnly: boolean }
   sizeBytes: number
+  /** Commands that ended, and those among them that failed. */
+  readonly commands: { done: number; failed: number }
   disk: BlockDevice | undefined
 }
 

@@ -29,8 +29,13 @@ export function inquire(
   const { takesMs = 0, isFailing = false, isWaiting = false } = array.inquiryBehaviour(session.portal)
   const isHeard = (): boolean => session.state === 'LOGGED_IN' && array.isReachable(session.iqn, session.portal)
   const ask = (): void => {
-    const volume = isHeard() ? volumeBehind(array, scsi) : undefined
-    if (volume === undefined) return
+    if (!isHeard()) return
+    const volume = volumeBehind(array, scsi)
+    scsi.commands.done++
+    if (volume === undefined) {
+      scsi.commands.failed++
+      return
+    }
     Object.assign(scsi, describeVolume(array, session.portal, volume))
     if (scsi.disk !== undefined) scsi.disk.sizeBytes = scsi.sizeBytes
   }

@@ -61,6 +61,7 @@ export function createScsiLayer(parts: BlockLayerParts): ScsiLayer {
       lun,
       session,
       ...describeVolume(array, session.portal, volume),
+      commands: { done: 1, failed: 0 },
       disk: undefined,
     }
     session.devices.set(lun, scsi)
@@ -105,6 +106,8 @@ function publishScsi(
   const show = (name: string, read: () => string | Uint8Array): void => tree.put(`${folder}/${name}`, attribute(read))
   show('state', () => `${scsiState(scsi.session)}\n`)
   show('wwid', () => `naa.${scsi.identity.wwid.slice(1)}\n`)
+  show('iodone_cnt', () => `0x${scsi.commands.done.toString(16)}\n`)
+  show('ioerr_cnt', () => `0x${scsi.commands.failed.toString(16)}\n`)
   show('vpd_pg80', () => serialPage(scsi.identity.serial))
   for (const [name, order] of Object.entries(orders)) {
     tree.put(
