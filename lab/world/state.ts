@@ -9,6 +9,7 @@ export const databases = ['/var/lib/iscsi', '/etc/iscsi']
 
 /** Names the process that serves the block script's calls; it stays a few seconds for the next one. */
 const servingProcess = '/run/xen-lun/script/server'
+const locks = '/run/xen-lun/locks/'
 
 const bytesPerSector = 512
 
@@ -77,7 +78,7 @@ export const snapshot = async (): Promise<HostState> => {
     discoveries: listDatabase('send_targets'),
     ifaces: listDatabase('ifaces'),
     wwids: readWwids(),
-    journal: listFiles('/run/xen-lun').filter(path => path !== servingProcess),
+    journal: listFiles('/run/xen-lun').filter(path => path !== servingProcess && !path.startsWith(locks)),
     vbds,
   }
 }

@@ -21,6 +21,7 @@ const HINTS: Readonly<Partial<Record<ErrorCode | 'EACCES' | 'EPERM' | 'USAGE', s
   COMMAND_TIMEOUT: 'look for I/O that hangs: xen-lun doctor, dmesg',
   TIMEOUT: 'see what is waited for, or allow more time',
   LOCK_TIMEOUT: 'somebody else is at work: try again later',
+  PATH_UNSAFE: 'somebody may want to mislead this host: find out who made it, then remove it',
   ISCSID_NOT_RUNNING: 'start it: systemctl start iscsid',
   MULTIPATHD_NOT_RUNNING: 'start it: systemctl start multipathd',
   XENSTORE_UNAVAILABLE: 'this has to run in dom0, as root, with xenstored running: xen-lun doctor',

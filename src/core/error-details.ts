@@ -43,6 +43,8 @@ export interface ErrorDetails {
   // Waiting
   TIMEOUT: { readonly awaited: string; readonly timeoutMs: number }
   LOCK_TIMEOUT: { readonly lock: string; readonly timeoutMs: number }
+  /** Of a lock, or a folder of locks or notes: somebody else could have a hand in it. */
+  PATH_UNSAFE: { readonly path: string; readonly reason: string }
 
   // open-iscsi
   ISCSI_FAILED: CommandFailure & { readonly exitName: string }

@@ -1,12 +1,13 @@
 import type { OperationOptions } from '../core/options.ts'
 import type { Files } from '../host/files.ts'
 import type { Host } from '../host/host.ts'
+import { findOwnFile, isOwnFile, makeOwnFolder, type OwnFolderOptions } from '../host/own-path.ts'
 import { formatProcessId, isAlive, type ProcessId, parseProcessId, thisProcess } from '../host/process-id.ts'
 
 type LockHost = Pick<Host, 'files' | 'clock' | 'locks'>
 
 /** Which lock, and how long to wait for it. */
-export interface LinkLockOptions extends OperationOptions {
+export interface LinkLockOptions extends OperationOptions, OwnFolderOptions {
   readonly folder: string
   readonly name: string
   readonly timeoutMs: number
@@ -25,12 +26,14 @@ const LINE = /^xen-lun (.*)\n$/
 /**
  * A lock that is a hard link to a file of ours, which says whose it is. Taking and releasing it costs no process; it
  * outlives a holder that was killed, and is taken away from one that is dead.
+ *
+ * @throws {@link LunError} `PATH_UNSAFE` where somebody else could have a hand in it; what `refused` answers
  */
 export async function withLinkLock<T>(host: LockHost, options: LinkLockOptions, task: () => Promise<T>): Promise<T> {
   const { folder, name, signal } = options
   const { files } = host
   signal?.throwIfAborted()
-  await files.makeDirectory(folder, 0o700)
+  await makeOwnFolder(files, folder, options)
   // Its own name for each, since one process may wait for the lock more than once.
   const mine = `${folder}/${HOLDER}${crypto.randomUUID()}`
   await files.replace(mine, `xen-lun ${formatProcessId(await thisProcess(files))}\n`, 0o600)
@@ -59,6 +62,7 @@ async function take(
   const begunMs = clock.now()
   while (!(await files.link(mine, lock))) {
     signal?.throwIfAborted()
+    await findOwnFile(files, lock)
     if (await releaseAbandoned(host, lock, { signal })) continue
     await onWait?.()
     const waitedMs = clock.now() - begunMs
@@ -81,6 +85,8 @@ export async function releaseAbandoned(
 
 /** Who holds it; undefined when nobody does, or somebody who is not us. */
 export async function holderOf(files: Files, lock: string): Promise<ProcessId | undefined> {
+  // What anybody may have put there is not read: a link leads elsewhere, and a FIFO keeps whoever reads it for ever.
+  if (!(await isOwnFile(files, lock))) return undefined
   const [, process] = LINE.exec((await files.read(lock)) ?? '') ?? []
   return process === undefined ? undefined : parseProcessId(process)
 }

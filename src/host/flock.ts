@@ -1,18 +1,25 @@
+import { createHash } from 'node:crypto'
+import { invalid } from '../core/check.ts'
 import { LunError } from '../core/error.ts'
 import type { Command } from './command.ts'
 import type { Executor } from './executor.ts'
 import { run } from './executor.ts'
 import type { Files } from './files.ts'
 import { type LockOptions, type Locks, lockTimeout } from './locks.ts'
+import { findOwnFile, isOwnFolder, makeOwnFolder } from './own-path.ts'
 
-const LOCK_DIRECTORY = '/run/lock/xen-lun'
+const LOCK_DIRECTORY = '/run/xen-lun/locks'
+/** Where older versions had them. On Debian everybody may make folders in /run/lock. */
+const FORMER_DIRECTORY = '/run/lock/xen-lun'
+const MAX_NAME_BYTES = 255
+const SHOWN_CHARS = 100
 const MILLISECONDS = 1000
 
 /** How {@link createFlock} reaches the machine. */
 export interface FlockDependencies {
   readonly executor: Executor
   readonly files: Files
-  /** Default `/run/lock/xen-lun`. */
+  /** A folder that is ours alone; it is made. Default `/run/xen-lun/locks`. */
   readonly directory?: string
 }
 
@@ -22,18 +29,40 @@ export interface FlockDependencies {
  *
  * A name that is an absolute path is a lock of Xen's hotplug scripts, whose holder removes the file: see `claim_lock` in
  * tools/hotplug/Linux/locking.sh.
+ *
+ * @throws {@link LunError} `INVALID_INPUT` for a directory that is not absolute
  */
-export function createFlock({ executor, files, directory = LOCK_DIRECTORY }: FlockDependencies): Locks {
+export function createFlock({ executor, files, directory }: FlockDependencies): Locks {
+  if (directory !== undefined && !directory.startsWith('/'))
+    throw invalid('directory', directory, 'is no absolute path')
+  const { own, former } =
+    directory === undefined ? { own: LOCK_DIRECTORY, former: FORMER_DIRECTORY } : { own: directory, former: undefined }
   return {
     withLock: async (name, task, options) => {
       if (name.startsWith('/')) return await withXenLock(executor, files, name, task, options)
-      await files.makeDirectory(directory, 0o700)
-      return await files.withDescriptor(`${directory}/${encodeURIComponent(name)}`, async descriptor => {
-        await take(executor, name, descriptor, options)
-        return await task()
+      await makeOwnFolder(files, own)
+      const file = fileName(name)
+      const hold = async <T>(folder: string, work: () => Promise<T>): Promise<T> => {
+        await findOwnFile(files, `${folder}/${file}`)
+        return await files.withDescriptor(`${folder}/${file}`, async descriptor => {
+          await take(executor, name, descriptor, options)
+          return await work()
+        })
+      }
+      return await hold(own, async () => {
+        // Processes of an older version that began before it was replaced know of that one only.
+        const isOlder = former !== undefined && (await isOwnFolder(files, former))
+        return isOlder ? await hold(former, task) : await task()
       })
     },
   }
+}
+
+/** A name as that of a file; one that would be too long is cut, and told apart by its hash. No name holds a plus as it is. */
+function fileName(name: string): string {
+  const encoded = encodeURIComponent(name)
+  if (encoded.length <= MAX_NAME_BYTES) return encoded
+  return `${encoded.slice(0, SHOWN_CHARS)}+${createHash('sha256').update(name).digest('hex')}`
 }
 
 async function withXenLock<T>(
@@ -45,6 +74,7 @@ async function withXenLock<T>(
 ): Promise<T> {
   await files.makeDirectory(path.slice(0, path.lastIndexOf('/')), 0o755)
   for (;;) {
+    await findOwnFile(files, path)
     const outcome = await files.withDescriptor(path, async descriptor => {
       await take(executor, path, descriptor, options)
       const [mine, current] = await Promise.all([files.stat(`/proc/self/fd/${descriptor}`), files.stat(path)])

@@ -16,7 +16,7 @@ export interface Locks {
   /**
    * Runs `task` while holding the lock `name`. A crash of this process releases it.
    *
-   * @throws {@link LunError} `LOCK_TIMEOUT`
+   * @throws {@link LunError} `LOCK_TIMEOUT`; `PATH_UNSAFE` where somebody else could have a hand in the lock
    */
   withLock<T>(name: string, task: () => Promise<T>, options: LockOptions): Promise<T>
 }

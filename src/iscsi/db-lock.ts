@@ -1,11 +1,16 @@
 import { LunError } from '../core/error.ts'
 import type { OperationOptions } from '../core/options.ts'
 import { withLinkLock } from '../flow/link-lock.ts'
+import type { Files } from '../host/files.ts'
 import type { Host } from '../host/host.ts'
+import { findOwnFile, findOwnFolder } from '../host/own-path.ts'
 
 /** Where open-iscsi keeps the lock of its database: LOCK_DIR in usr/idbm.h. */
 export const DB_LOCK_FOLDER = '/run/lock/iscsi'
 export const DB_LOCK = 'lock.write'
+
+/** open-iscsi makes the folder for its group, too, which is root's. */
+export const DB_LOCK_FOREIGN = 0o002
 
 /** How long open-iscsi itself waits: usr/idbm.c, idbm_lock(). */
 const WAIT_MS = 30_000
@@ -17,13 +22,25 @@ export interface DbLockOptions extends OperationOptions {
 }
 
 /**
+ * Refuses a lock of open-iscsi's that somebody else could have a hand in, as could anybody who made its folder first where
+ * everybody may write to /run/lock: iscsiadm itself follows what links it finds there, and waits 30 s for what is no lock.
+ *
+ * @throws {@link LunError} `PATH_UNSAFE`
+ */
+export async function checkDbLock(files: Files): Promise<void> {
+  if (await findOwnFolder(files, DB_LOCK_FOLDER, { foreign: DB_LOCK_FOREIGN })) {
+    await findOwnFile(files, `${DB_LOCK_FOLDER}/${DB_LOCK}`)
+  }
+}
+
+/**
  * Runs `task` while no iscsiadm reads or writes a record. The lock is open-iscsi's own: a hard link `lock.write`, which
  * whoever makes it holds, and which outlives a holder that was killed. open-iscsi's carries no name and no time, so one
  * left over can only be told by nobody ever releasing it; it is reported and not broken, because that would break a
  * holder that is merely slow. Ours names its process, and is taken away from one that is dead; iscsiadm alone would
  * wait 30 s for it.
  *
- * @throws {@link LunError} `LOCK_TIMEOUT`
+ * @throws {@link LunError} `LOCK_TIMEOUT`, `PATH_UNSAFE`
  */
 export async function withDbLock<T>(
   host: Pick<Host, 'files' | 'clock' | 'locks'>,
@@ -41,7 +58,8 @@ export async function withDbLock<T>(
     holder = changed
   }
   const refused = async (): Promise<Error> => lockTimeout(lock, timeoutMs, clock.now() - heldSinceMs)
-  return await withLinkLock(host, { folder, name: DB_LOCK, timeoutMs, signal, onWait, refused }, task)
+  const options = { folder, foreign: DB_LOCK_FOREIGN, name: DB_LOCK, timeoutMs, signal, onWait, refused }
+  return await withLinkLock(host, options, task)
 }
 
 function lockTimeout(lock: string, timeoutMs: number, heldMs: number): LunError<'LOCK_TIMEOUT'> {

@@ -6,7 +6,7 @@ import type { Clock } from '../host/clock.ts'
 import type { Command } from '../host/command.ts'
 import { run } from '../host/executor.ts'
 import type { Host } from '../host/host.ts'
-import { DB_LOCK, DB_LOCK_FOLDER } from './db-lock.ts'
+import { checkDbLock, DB_LOCK, DB_LOCK_FOLDER } from './db-lock.ts'
 
 /** Runs iscsiadm commands; a busy database is the one thing worth another try. */
 export interface Runner {
@@ -23,14 +23,19 @@ const FIRST_PAUSE_MS = 200
 const STALE_LOCK_MS = 30_000
 
 export function createRunner(host: Host): Runner {
-  const { executor, clock } = host
+  const { executor, clock, files } = host
+  // A lock whose holder is dead would keep iscsiadm waiting for 30 s.
+  const clear = async ({ signal }: OperationOptions): Promise<void> => {
+    await checkDbLock(files)
+    await releaseAbandoned(host, LOCK, { signal })
+  }
   return {
     whole: async (command, { signal } = {}) => {
-      await releaseAbandoned(host, LOCK, { signal })
+      await clear({ signal })
       return await unlessBusy(clock, async () => await run(executor, command), signal)
     },
     abortable: async (command, { signal } = {}) => {
-      await releaseAbandoned(host, LOCK, { signal })
+      await clear({ signal })
       return await unlessBusy(clock, async () => await run(executor, command, { signal }), signal)
     },
   }

@@ -4,10 +4,13 @@ import { printable } from '../core/printable.ts'
 import { holderOf, withLinkLock } from '../flow/link-lock.ts'
 import type { Host } from '../host/host.ts'
 import type { LockOptions } from '../host/locks.ts'
+import { isOwnFolder } from '../host/own-path.ts'
 import { isAlive } from '../host/process-id.ts'
 import type { LunPlace } from './journal/journal.ts'
 
-export const LUN_LOCKS = '/run/lock/xen-lun/luns'
+export const LUN_LOCKS = '/run/xen-lun/locks/luns'
+/** Where older versions had them. */
+export const FORMER_LUN_LOCKS = '/run/lock/xen-lun/luns'
 
 type LunLockOptions = OperationOptions & { readonly timeoutMs: number }
 
@@ -15,7 +18,7 @@ type LunLockOptions = OperationOptions & { readonly timeoutMs: number }
  * Runs `task` with a LUN to itself; held for a whole operation. It is a link lock and no flock, because it is taken by
  * every operation, and flock costs a process.
  *
- * @throws {@link LunError} `LOCK_TIMEOUT`
+ * @throws {@link LunError} `LOCK_TIMEOUT`, `PATH_UNSAFE`
  */
 export async function withLun<T>(
   host: Host,
@@ -24,12 +27,19 @@ export async function withLun<T>(
   task: () => Promise<T>
 ): Promise<T> {
   const name = `${target},${lun}`
-  const refused = async (): Promise<Error> => {
-    const lock = `LUN ${lun} of ${target}`
-    const holder = await describeHolder(host, `${LUN_LOCKS}/${name}`)
-    return new LunError('LOCK_TIMEOUT', `${holder} held ${lock} for ${timeoutMs} ms`, { lock, timeoutMs })
+  const hold = async (folder: string, work: () => Promise<T>): Promise<T> => {
+    const refused = async (): Promise<Error> => {
+      const lock = `LUN ${lun} of ${target}`
+      const holder = await describeHolder(host, `${folder}/${name}`)
+      return new LunError('LOCK_TIMEOUT', `${holder} held ${lock} for ${timeoutMs} ms`, { lock, timeoutMs })
+    }
+    return await withLinkLock(host, { folder, name, timeoutMs, signal, refused }, work)
   }
-  return await withLinkLock(host, { folder: LUN_LOCKS, name, timeoutMs, signal, refused }, task)
+  return await hold(LUN_LOCKS, async () => {
+    // Processes of an older version that began before it was replaced know of that one only.
+    const isOlder = await isOwnFolder(host.files, FORMER_LUN_LOCKS)
+    return isOlder ? await hold(FORMER_LUN_LOCKS, task) : await task()
+  })
 }
 
 /** Whether somebody has the LUN to itself now. */

@@ -73,5 +73,5 @@ test('an attach whose paths are all up has let go of the LUN when it returns: it
     },
   }
   await attachLun({ target, portals: san.portals }, { host: { ...host, files } })
-  expect(removed).toContain(`/run/lock/xen-lun/luns/${target},0`)
+  expect(removed).toContain(`/run/xen-lun/locks/luns/${target},0`)
 })

@@ -160,7 +160,7 @@ describe('of a process that was killed', () => {
     await apply(dom0)
     await dom0.host.clock.sleep(120_000)
     expect(dom0.leftovers()).toEqual([])
-    expect(await dom0.host.files.list('/run/lock/xen-lun/luns')).toEqual([])
+    expect(await dom0.host.files.list('/run/xen-lun/locks/luns')).toEqual([])
   })
 
   test('in a detach, before it had logged out', async () => {

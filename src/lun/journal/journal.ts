@@ -1,6 +1,7 @@
 import { type Iqn, readIqn } from '../../core/iqn.ts'
 import type { Wwid } from '../../core/wwid.ts'
 import { draftOf, type Files } from '../../host/files.ts'
+import { makeOwnFolder } from '../../host/own-path.ts'
 import { formatProcessId, thisProcess } from '../../host/process-id.ts'
 import {
   EMPTY_TARGET,
@@ -79,7 +80,7 @@ export function createJournal(files: Files): Journal {
   const made = new Set<string>()
   const write = async (path: string, entry: object): Promise<void> => {
     const folder = path.slice(0, path.lastIndexOf('/'))
-    if (!made.has(folder)) await files.makeDirectory(folder, 0o700)
+    if (!made.has(folder)) await makeOwnFolder(files, folder)
     made.add(folder)
     await files.replace(path, `${JSON.stringify({ bootId: await bootId(), ...entry }, undefined, 2)}\n`, 0o600)
   }

@@ -1,7 +1,8 @@
 import type { Iqn } from '../../core/iqn.ts'
 import { HOLDER, isAbandoned } from '../../flow/link-lock.ts'
+import { isOwnFolder, type OwnFolderOptions } from '../../host/own-path.ts'
 import { isAlive, parseProcessId } from '../../host/process-id.ts'
-import { DB_LOCK, DB_LOCK_FOLDER } from '../../iscsi/db-lock.ts'
+import { DB_LOCK, DB_LOCK_FOLDER, DB_LOCK_FOREIGN } from '../../iscsi/db-lock.ts'
 import type { Context } from '../context.ts'
 import { idleOf } from '../detaching/logout.ts'
 import type { Owner } from '../journal/entries.ts'
@@ -10,7 +11,7 @@ import { ourSessions, sessionKey } from '../journal/jobs.ts'
 import type { JournalledLun, LunPlace } from '../journal/journal.ts'
 import { domainOf } from '../journal/owner.ts'
 import { uptimeMs } from '../journal/uptime.ts'
-import { isAtWork, LUN_LOCKS } from '../locks.ts'
+import { FORMER_LUN_LOCKS, isAtWork, LUN_LOCKS } from '../locks.ts'
 
 /** Something to be done; everything in it was made by this library. */
 export type ReconcileAction =
@@ -124,11 +125,13 @@ async function idleSessions({ iscsiadm, scsi, journal }: Context, target: Iqn): 
 
 async function planLocks({ host }: Context): Promise<readonly ReconcileAction[]> {
   const { files } = host
+  const locksIn = async (folder: string, options?: OwnFolderOptions): Promise<readonly string[]> =>
+    (await isOwnFolder(files, folder, options)) ? await files.list(folder) : []
+  const names = await locksIn(DB_LOCK_FOLDER, { foreign: DB_LOCK_FOREIGN })
   const paths = [
-    ...(await files.list(DB_LOCK_FOLDER))
-      .filter(name => name === DB_LOCK || name.startsWith(HOLDER))
-      .map(name => `${DB_LOCK_FOLDER}/${name}`),
-    ...(await files.list(LUN_LOCKS)).map(name => `${LUN_LOCKS}/${name}`),
+    ...names.filter(name => name === DB_LOCK || name.startsWith(HOLDER)).map(name => `${DB_LOCK_FOLDER}/${name}`),
+    ...(await locksIn(LUN_LOCKS)).map(name => `${LUN_LOCKS}/${name}`),
+    ...(await locksIn(FORMER_LUN_LOCKS)).map(name => `${FORMER_LUN_LOCKS}/${name}`),
   ]
   const abandoned = await Promise.all(paths.map(async path => await isAbandoned(files, path)))
   return paths.filter((_, n) => abandoned[n]).map(path => ({ kind: 'unlock', path, why: 'its process is dead' }))

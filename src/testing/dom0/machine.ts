@@ -55,7 +55,9 @@ export interface Machine {
 const FIRST_UPTIME_MS = 3_600_000
 const REBOOTED_UPTIME_MS = 60_000
 const VOLATILE = ['/run', '/proc', '/sys', '/dev']
-const FOLDERS = ['/run/lock', '/etc/multipath', '/sys/block', '/sys/bus/xen-backend/devices', '/dev/mapper']
+/** As Debian has it. */
+const STICKY_FOR_ALL = 0o1777
+const FOLDERS = ['/etc/multipath', '/sys/block', '/sys/bus/xen-backend/devices', '/dev/mapper']
 
 /** Starts the host for the `number`-th time. Of its files those on disk are kept. */
 export function bootMachine(parts: MachineParts, number: number): Machine {
@@ -64,6 +66,7 @@ export function bootMachine(parts: MachineParts, number: number): Machine {
   const { scheduler, array } = lifetime
   for (const folder of VOLATILE) tree.remove(folder)
   for (const folder of FOLDERS) tree.makeDirectory(folder)
+  tree.makeDirectory('/run/lock', STICKY_FOR_ALL)
   const bootedMs = scheduler.now() - (number === 1 ? FIRST_UPTIME_MS : REBOOTED_UPTIME_MS)
   const proc = createProc(tree, { number, uptimeMs: () => scheduler.now() - bootedMs })
   const kernel = createKernel(tree, array, scheduler)
