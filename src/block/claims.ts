@@ -19,14 +19,14 @@ export async function findClaims(
 ): Promise<readonly DeviceUser[]> {
   const byName = new Map(stack.map(device => [device.name, device]))
   const explained = new Set(known.filter(({ kind }) => CLAIMING.includes(kind)).map(({ device }) => device))
-  const isHeld = (device: StackedDevice): boolean => device.holders.length > 0 || explained.has(device.name)
+  const isHeld = (device: StackedDevice): boolean => device.isHeld || explained.has(device.name)
   const found: DeviceUser[] = []
   // Partitions first: who has one has a part of its disk, which is taken then, too.
   for (const device of stack.toReversed()) {
     const disk = byName.get(device.on ?? '')
     const isPartition = disk?.partitions.includes(device.name) === true
     if (!device.isVolume || isHeld(device) || (isPartition && isHeld(disk))) continue
-    if (device.partitions.some(name => explained.has(name) || (byName.get(name)?.holders.length ?? 0) > 0)) continue
+    if (device.partitions.some(name => explained.has(name) || byName.get(name)?.isHeld === true)) continue
     if (!(await isClaimed(files, device, inquiry))) continue
     explained.add(device.name)
     found.push({ kind: 'open', device: device.name, name: 'claimed by the kernel or in another namespace' })

@@ -5,15 +5,18 @@ import { checkOptions } from '../core/options.ts'
 import { createLocalHost } from '../host/local.ts'
 import { type Context, createContext } from './context.ts'
 import type { Detachment } from './detaching/detachment.ts'
-import { createForce, type Force } from './detaching/force.ts'
+import { createForce } from './detaching/force.ts'
 import { leaveAfterOthers, leaveTarget } from './detaching/leave.ts'
 import { linger } from './detaching/linger.ts'
 import { tearDown } from './detaching/teardown.ts'
-import type { Owner, OwnerState } from './journal/entries.ts'
+import type { Unwritten } from './detaching/write-through.ts'
+import type { LunEntry, Owner, OwnerState } from './journal/entries.ts'
 import { currentOwners, isLasting } from './journal/expiry.ts'
+import { withVolume } from './locks.ts'
 import { type LunOptions, OPERATION_TIMEOUT_MS, type Operation, runOnLun } from './operation.ts'
 import { checkAddress, type LunAddress } from './request.ts'
 import { type FoundLun, findLun } from './volume/find-lun.ts'
+import { hasLiveForeignPath } from './volume/foreign-paths.ts'
 import { assertUnused, describeBusy, findFinalUser } from './volume/in-use.ts'
 import { isNothing } from './volume/leftovers.ts'
 
@@ -91,60 +94,50 @@ export async function detachLocked(context: Context, operation: Operation, optio
     const left = await linger(context, operation, { ...found, known: entry?.wwid }, { busyMs, lingerMs })
     if (left !== undefined) return left
   }
+  const take = async (now: FoundLun): Promise<Taken> =>
+    await takeFound(context, operation, { ...now, entry, held }, options)
   try {
-    return await detachFound(context, operation, { ...found, held }, options)
+    return await leave(context, operation, await take(found), options)
   } catch (error) {
     // multipathd makes maps by itself of disks that somebody scanned and then died.
     const again = found.map === undefined ? await findLun(context, operation, entry) : found
     if (again.map === undefined || again.map === found.map || !isLunError(error, 'LUN_IN_USE')) throw error
-    return await detachFound(context, operation, { ...again, held }, options)
+    return await leave(context, operation, await take(again), options)
   }
 }
 
-/** A LUN, and how its last owner held it. */
-type HeldLun = FoundLun & { readonly held: Owner | undefined }
+/** A LUN, what the journal has of it, and how its last owner held it. */
+type HeldLun = FoundLun & { readonly entry: LunEntry | undefined; readonly held: Owner | undefined }
 
-/** Takes a LUN away that nobody else holds. */
-async function detachFound(
-  context: Context,
-  operation: Operation,
-  found: HeldLun,
-  { busyMs = BUSY_MS, force = false, timeoutMs = OPERATION_TIMEOUT_MS }: DetachHow
-): Promise<Detachment> {
-  const { target, lun } = operation
-  const { leftovers, wwid, adopted } = found
+/** What was taken away of a LUN. */
+interface Taken {
+  readonly found: FoundLun
+  readonly writes: Detachment['writes']
+}
+
+/** Takes a LUN's devices away that nobody else holds. */
+async function takeFound(context: Context, operation: Operation, found: HeldLun, options: DetachHow): Promise<Taken> {
+  const { wwid, isShared, entry } = found
+  if (!isShared || wwid === undefined) return await takeAway(context, operation, found, options)
+  // The map is that of another LUN, too: who leaves last flushes it, and there must be one who does.
+  const { timeoutMs = OPERATION_TIMEOUT_MS } = options
+  return await withVolume(context.host, wwid, { timeoutMs, signal: operation.signal }, async () => {
+    const now = await findLun(context, operation, entry)
+    return await takeAway(context, operation, { ...found, ...now }, options)
+  })
+}
+
+async function takeAway(context: Context, operation: Operation, found: HeldLun, options: DetachHow): Promise<Taken> {
+  const { busyMs = BUSY_MS, timeoutMs = OPERATION_TIMEOUT_MS, force = false } = options
+  const { held } = found
+  let writes: Detachment['writes'] = 'written'
+  if (isNothing(found.leftovers)) return { found, writes }
   const forced = createForce(context, operation, found, force)
-  const how = { busyMs, timeoutMs, force }
-  const failed = isNothing(leftovers) ? [] : await takeAway(context, operation, found, forced, how)
-  if (failed.length > 0) throw incomplete(operation, failed)
-  const left = await leaveTarget(context, operation, { removeMs: timeoutMs, adopted, leaving: operation })
-  if (left.failed.length > 0) throw incomplete(operation, left.failed)
-  await context.journal.forgetLun(operation)
-  const late = await leaveAfterOthers(context, operation, timeoutMs)
-  if (late.length > 0) throw incomplete(operation, late)
-  const outcome = isNothing(leftovers) && !left.isChanged ? 'already-detached' : 'detached'
-  return { outcome, target, lun, wwid, owners: [], writes: forced.isLost() ? 'lost' : 'written' }
-}
-
-interface TakeHow {
-  readonly busyMs: number
-  readonly timeoutMs: number
-  readonly force: boolean
-}
-
-async function takeAway(
-  context: Context,
-  operation: Operation,
-  found: HeldLun,
-  forced: Force,
-  { busyMs, timeoutMs, force }: TakeHow
-): Promise<readonly FailedStep[]> {
-  const { leftovers, held, isShared } = found
-  await operation.step('in-use', async () => {
-    if (isShared) return // the map stays
+  const isMapKept = await hasLiveForeignPath(context, found, operation.signal)
+  const used = await operation.step('in-use', async () => {
     try {
       // By force, what waits in the map is failed if need be, so that processes let go of it.
-      await assertUnused(context, operation, found, { busyMs, isFlushed: force })
+      return await assertUnused(context, operation, found, { busyMs, isFlushed: force, isMapKept })
     } catch (error) {
       throw await forced.advise(error)
     }
@@ -156,20 +149,50 @@ async function takeAway(
   await note('detaching')
   const onBusy = async (): Promise<Error | undefined> =>
     (await forced.letGo()) ? undefined : await findFinalUser(context, operation, found)
-  try {
-    return await tearDown(context, operation, leftovers, { busyMs, removeMs: timeoutMs, onBusy })
-  } catch (error) {
+  const onUnwritten = ({ disk, reason, isGivenUp }: Unwritten): void => {
+    writes = isGivenUp || writes === 'lost' ? 'lost' : 'unknown'
+    const what = isGivenUp ? 'what was to be written to it is lost' : 'what was written to it last may be lost'
+    operation.emit({ type: 'warning', message: `${disk} was deleted, and ${what}: ${reason}` })
+  }
+  const { map, leftovers } = found
+  const gone = { ...leftovers, map: isMapKept ? undefined : map, dirty: [...leftovers.dirty, ...used] }
+  const how = { busyMs, removeMs: timeoutMs, onBusy, force, onUnwritten }
+  const failed = await tearDown(context, operation, gone, how).catch(async (error: unknown) => {
     await forced.restore()
     const isBusy = isLunError(error, 'MAP_BUSY')
     // Refused: nothing was changed, and its owner has it still.
     if (isBusy || isLunError(error, 'LUN_IN_USE')) await note(held?.state)
     throw await forced.advise(isBusy ? await describeBusy(context, operation, found) : error)
-  }
+  })
+  if (failed.length > 0) throw incomplete(operation, failed)
+  return { found, writes: forced.isLost() ? 'lost' : writes }
 }
 
-function incomplete({ target, lun, signal }: Operation, steps: readonly FailedStep[]): LunError<'DETACH_INCOMPLETE'> {
-  signal.throwIfAborted()
+/** Ends what nobody needs any more of the target, and forgets the LUN. */
+async function leave(
+  context: Context,
+  operation: Operation,
+  { found: { leftovers, wwid, adopted }, writes }: Taken,
+  { timeoutMs = OPERATION_TIMEOUT_MS }: DetachHow
+): Promise<Detachment> {
+  const { target, lun } = operation
+  const left = await leaveTarget(context, operation, { removeMs: timeoutMs, adopted, leaving: operation })
+  if (left.failed.length > 0) throw incomplete(operation, left.failed)
+  await context.journal.forgetLun(operation)
+  const late = await leaveAfterOthers(context, operation, timeoutMs)
+  if (late.length > 0) throw incomplete(operation, late)
+  const outcome = isNothing(leftovers) && !left.isChanged ? 'already-detached' : 'detached'
+  return { outcome, target, lun, wwid, owners: [], writes }
+}
+
+function incomplete({ target, lun, signal }: Operation, steps: readonly FailedStep[]): Error {
   const left = steps.map(({ step, message }) => `${step}: ${message}`).join('; ')
+  const reason: unknown = signal.reason
+  if (isLunError(reason, 'TIMEOUT')) {
+    const awaited = `${reason.details.awaited}: ${steps.map(({ step }) => step).join(', ')}`
+    return new LunError('TIMEOUT', `${reason.message}: ${left}`, { ...reason.details, awaited }, { cause: reason })
+  }
+  signal.throwIfAborted()
   const text = `LUN ${lun} of ${target} is not wholly detached: ${left}`
   return new LunError('DETACH_INCOMPLETE', text, { target, lun, steps })
 }

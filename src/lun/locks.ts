@@ -69,3 +69,18 @@ export async function withTarget<T>(
 ): Promise<T> {
   return await locks.withLock(`target ${target}`, task, options)
 }
+
+/**
+ * Runs `task` while nobody else decides what becomes of a map that has paths through several targets. Whoever has a LUN's
+ * lock may ask for its volume's, and holds no other then.
+ *
+ * @throws {@link LunError} `LOCK_TIMEOUT`
+ */
+export async function withVolume<T>(
+  { locks }: Pick<Host, 'locks'>,
+  wwid: string,
+  options: LockOptions,
+  task: () => Promise<T>
+): Promise<T> {
+  return await locks.withLock(`volume ${wwid}`, task, options)
+}

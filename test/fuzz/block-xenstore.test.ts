@@ -164,6 +164,7 @@ describe('devices in sysfs and /proc', () => {
       sysfs: 'dm-0',
       on: undefined,
       partitions: [],
+      isHeld: false,
     }
     await fc.assert(
       fc.asyncProperty(texts, async ([mountinfo, swap, backend]) => {

@@ -92,7 +92,7 @@ async function dropForeign({ context, operation, made, identity }: PathContext, 
     const { map, isShared } = await describeLun(context.host.files, devices, undefined)
     const foreign = isShared || map?.wwid === identity.wwid ? undefined : map
     const wwidEntries = foreign === undefined || made.wwidsBefore.includes(foreign.wwid) ? [] : [foreign.wwid]
-    const leftovers = { map: foreign, devices, isDirty: false, wwid: undefined, wwidEntries }
+    const leftovers = { map: foreign, devices, dirty: [], wwid: undefined, wwidEntries }
     const step = async <T>(_: unknown, task: () => Promise<T>): Promise<T> => await task()
     await tearDown(context, { signal, step }, leftovers, { busyMs: REMOVE_MS, removeMs: REMOVE_MS })
   })

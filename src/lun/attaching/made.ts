@@ -81,7 +81,7 @@ export async function takeBack(
   const leftovers: Leftovers = {
     map: devices.length === 0 || found.isShared ? undefined : found.map,
     devices,
-    isDirty: false,
+    dirty: [], // nobody has had the device
     wwid,
     // Where the LUN was not the one expected, multipathd may have made a map of what it was.
     wwidEntries: found.isShared ? [] : [wwid, found.map?.wwid].filter(isNew),

@@ -11,6 +11,10 @@ export interface Detachment {
   readonly wwid: string | undefined
   /** Who holds the LUN still. */
   readonly owners: readonly string[]
-  /** `lost`: what somebody was writing when no path worked is gone, by `force`. */
-  readonly writes: 'written' | 'lost'
+  /**
+   * `lost`: what somebody was writing when no path worked is gone, by `force`. `unknown`: nobody had the LUN open, but a
+   * disk that was in no map did not take a last write, so that what was written before its path failed may be lost; a
+   * warning names it.
+   */
+  readonly writes: 'written' | 'lost' | 'unknown'
 }

@@ -1,13 +1,18 @@
 import { readBlockDevice } from '../../block/block-device.ts'
+import { openCounts } from '../../block/dm.commands.ts'
+import { readStack } from '../../block/stack.ts'
+import { isLunError } from '../../core/error.ts'
+import { unlessAborted } from '../../flow/unless-aborted.ts'
+import { until } from '../../flow/until.ts'
+import { run } from '../../host/executor.ts'
 import type { Context } from '../context.ts'
 import { expiryIn } from '../journal/expiry.ts'
 import { lingerName } from '../journal/owner.ts'
 import type { Operation } from '../operation.ts'
 import type { FoundLun } from '../volume/find-lun.ts'
-import { assertUnused } from '../volume/in-use.ts'
+import { assertUnused, describeBusy } from '../volume/in-use.ts'
 import { proveDevice } from '../volume/proof.ts'
 import type { Detachment } from './detachment.ts'
-import { syncUntil } from './teardown.ts'
 
 /** How the last owner lets go of a LUN that may linger. */
 export interface LingerHow {
@@ -31,22 +36,56 @@ export async function linger(
 ): Promise<Detachment | undefined> {
   const { target, lun, owner, signal } = operation
   const { files } = context.host
-  const { map, isShared, wwid } = found
-  if (map === undefined || isShared) return undefined
+  const { map, isShared, unmapped, wwid } = found
+  if (map === undefined || isShared || unmapped.length > 0) return undefined
   if (!(await operation.step('identity', async () => await isHealthy(context, operation, found)))) return undefined
-  await operation.step('in-use', async () => {
+  const used = await operation.step('in-use', async () => {
+    const disks = await assertUnused(context, operation, found, { busyMs })
     // There will be no flush of the map, which would tell that somebody has it open.
-    await assertUnused(context, operation, found, { busyMs })
+    return (await isClosed(context, operation, found, busyMs)) ? disks : undefined
   })
-  const isWritten = await operation.step(
-    'flush',
-    async () => await syncUntil(signal, files.sync(`/dev/mapper/${map.name}`))
-  )
+  if (used === undefined) return undefined
+  const isWritten = await operation.step('flush', async () => {
+    const nodes = [`/dev/${map.dm}`, ...used.map(disk => `/dev/${disk}`)]
+    const written = await Promise.all(nodes.map(async node => await unlessAborted(files.sync(node), signal)))
+    return written.every(Boolean)
+  })
   if (!isWritten) return undefined
   const name = lingerName(owner)
   await context.journal.replaceOwner(operation, owner, name, await expiryIn(files, 'linger', lingerMs))
   return { outcome: 'lingering', target, lun, wwid, owners: [name], writes: 'written' }
 }
+
+/**
+ * The kernel says that nobody has the map open, nor a partition of it. False where it does not say.
+ *
+ * @throws {@link LunError} `LUN_IN_USE`
+ */
+async function isClosed(context: Context, operation: Operation, found: FoundLun, busyMs: number): Promise<boolean> {
+  const { files, executor, clock } = context.host
+  const { signal } = operation
+  const look = async (): Promise<'closed' | 'unknown' | undefined> => {
+    const counts = await run(executor, openCounts(), { signal }).catch((error: unknown) => {
+      if (isLunError(error)) return undefined
+      throw error
+    })
+    const stack = (await readStack(files, [found.map?.dm ?? ''])).filter(({ isVolume }) => isVolume)
+    const opens = stack.map(({ major, minor }) => counts?.get(`${major}:${minor}`))
+    if (opens.length === 0 || opens.includes(undefined)) return 'unknown'
+    // Each device that is stacked on another has it open once.
+    return stack.every(({ holders }, n) => (opens[n] ?? 0) <= holders.length) ? 'closed' : undefined
+  }
+  const awaited = 'the device to be closed'
+  try {
+    return (await until(clock, look, { awaited, timeoutMs: busyMs, everyMs: CLOSED_MS, signal })) === 'closed'
+  } catch (error) {
+    signal.throwIfAborted()
+    throw isLunError(error, 'TIMEOUT') ? await describeBusy(context, operation, found) : error
+  }
+}
+
+/** Each look starts a process. */
+const CLOSED_MS = 500
 
 /** Every path works and leads to the volume that was attached, and so does the map. */
 async function isHealthy(

@@ -5,11 +5,11 @@ import { formatHctl } from '../../core/hctl.ts'
 import { wwid } from '../../core/wwid.ts'
 import { collectFailures } from '../../flow/collect.ts'
 import { retry } from '../../flow/retry.ts'
-import { unlessAborted } from '../../flow/unless-aborted.ts'
 import { until } from '../../flow/until.ts'
 import type { Context } from '../context.ts'
 import type { Operation } from '../operation.ts'
 import type { Leftovers } from '../volume/leftovers.ts'
+import { type Unwritten, writeThrough } from './write-through.ts'
 
 /** How the single steps go on; the kernel may take 30 s to let go of a device. */
 export interface TeardownOptions {
@@ -18,6 +18,10 @@ export interface TeardownOptions {
   readonly removeMs: number
   /** Asked whenever the map is busy: the error to end with, or undefined to try again. */
   readonly onBusy?: () => Promise<Error | undefined>
+  /** A write that waits for a path which does not work is given up. Default false. */
+  readonly force?: boolean
+  /** Hears of each disk that was deleted though what was cached of it could not be written. */
+  readonly onUnwritten?: (unwritten: Unwritten) => void
 }
 
 /**
@@ -83,46 +87,50 @@ async function flushLateMap(
 }
 
 async function removeDevices(
-  { host, multipath, scsi }: Context,
+  context: Context,
   { signal }: Pick<Operation, 'signal'>,
-  { devices, isDirty }: Leftovers,
-  { removeMs }: TeardownOptions
+  { devices, dirty }: Leftovers,
+  options: TeardownOptions
 ): Promise<readonly FailedStep[]> {
-  const failed = await Promise.all(
-    devices.map(
-      async ({ hctl, disk }) =>
-        await collectFailures([
-          [
-            `delete SCSI device ${formatHctl(hctl)}`,
-            async () => {
-              if (disk !== undefined && isDirty) await syncUntil(signal, host.files.sync(`/dev/${disk}`))
-              await scsi.remove(hctl, { timeoutMs: removeMs, signal })
-            },
-          ],
-        ])
-    )
-  )
+  const { removeMs, onUnwritten } = options
   // Not by disk names: those are free as soon as the devices are gone, and another LUN may have them by now.
-  const hctls = new Set(devices.map(({ hctl }) => formatHctl(hctl)))
-  const forgotten = async (): Promise<boolean> =>
-    !(await multipath.paths({ signal })).some(({ hctl }) => hctl !== undefined && hctls.has(formatHctl(hctl)))
-  const waited = await collectFailures([
-    [
-      'multipathd forgets the paths',
-      async () => {
-        // Otherwise a late removal event hits the next device of that name.
-        if (hctls.size === 0 || !(await multipath.isRunning({ signal }))) return
-        const awaited = `multipathd to forget ${[...hctls].join(', ')}`
-        await until(host.clock, forgotten, { awaited, timeoutMs: removeMs, signal })
-      },
-    ],
+  const deleted = new Set<string>()
+  const remove = async ({ hctl, disk }: Leftovers['devices'][number]): Promise<readonly FailedStep[]> => {
+    const unwritten: Unwritten[] = []
+    const write = async (): Promise<void> => {
+      if (disk === undefined || !dirty.includes(disk)) return
+      const how = { busyMs: options.busyMs, force: options.force ?? false, removeMs, signal }
+      const found = await writeThrough(context, { hctl, disk }, how)
+      if (found !== undefined) unwritten.push(found)
+    }
+    // A disk with something to write that may yet be written is not deleted.
+    const failed = await collectFailures([[`write what is cached of ${disk}`, write]])
+    if (failed.length > 0) return failed
+    const drop = async (): Promise<void> => {
+      await context.scsi.remove(hctl, { timeoutMs: removeMs, signal })
+      deleted.add(formatHctl(hctl))
+      for (const each of unwritten) onUnwritten?.(each)
+    }
+    return await collectFailures([[`delete SCSI device ${formatHctl(hctl)}`, drop]])
+  }
+  const failed = await Promise.all(devices.map(remove))
+  const forgotten = await collectFailures([
+    ['multipathd forgets the paths', async () => await untilForgotten(context, deleted, { removeMs, signal })],
   ])
-  return [...failed.flat(), ...waited]
+  return [...failed.flat(), ...forgotten]
 }
 
-// The sync of a path that is dead lasts as long as the kernel hopes for it, and cannot be stopped.
-export async function syncUntil(signal: AbortSignal, sync: Promise<boolean>): Promise<boolean> {
-  return await unlessAborted(sync, signal)
+/** Otherwise a late removal event hits the next device of that name. */
+async function untilForgotten(
+  { host, multipath }: Context,
+  hctls: ReadonlySet<string>,
+  { removeMs, signal }: { readonly removeMs: number; readonly signal: AbortSignal }
+): Promise<void> {
+  if (hctls.size === 0 || !(await multipath.isRunning({ signal }))) return
+  const isForgotten = async (): Promise<boolean> =>
+    !(await multipath.paths({ signal })).some(({ hctl }) => hctl !== undefined && hctls.has(formatHctl(hctl)))
+  const awaited = `multipathd to forget ${[...hctls].join(', ')}`
+  await until(host.clock, isForgotten, { awaited, timeoutMs: removeMs, signal })
 }
 
 async function removeWwids(

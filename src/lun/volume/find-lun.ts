@@ -38,6 +38,8 @@ export interface LunDescription {
   readonly foreignPaths: readonly string[]
   /** There are such paths. */
   readonly isShared: boolean
+  /** Those of these disks that are no paths of the map. */
+  readonly unmapped: readonly string[]
 }
 
 /** Finds the map of these devices, or by WWID where the devices are gone already. */
@@ -59,6 +61,7 @@ export async function describeLun(
     disks: disks.filter(disk => disk !== undefined),
     foreignPaths,
     isShared: foreignPaths.length > 0,
+    unmapped: names.filter(name => map?.slaves.includes(name) !== true),
   }
 }
 
@@ -96,8 +99,8 @@ export async function findLun(context: Context, place: LunPlace, entry: LunEntry
     leftovers: {
       map: found.isShared ? undefined : found.map,
       devices,
-      // What was written went through the map, if there is one.
-      isDirty: found.map === undefined,
+      // What is written goes through the map, if there is one.
+      dirty: found.unmapped,
       wwid,
       // multipathd adds it with the map, which it may be making just now.
       wwidEntries: wwid !== undefined && !found.isShared && (isListed || devices.length > 0) ? [wwid] : [],

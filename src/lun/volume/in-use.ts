@@ -16,6 +16,8 @@ export interface UnusedOptions {
   readonly busyMs: number
   /** The map is flushed next, which no process with the map open lets happen: that is decided there. */
   readonly isFlushed?: boolean
+  /** The map stays, with paths through another target, so that its users do not matter. */
+  readonly isMapKept?: boolean
 }
 
 /**
@@ -32,13 +34,13 @@ export async function assertUnused(
   context: Context,
   place: Place,
   volume: VolumeDevices,
-  { busyMs, isFlushed = false }: UnusedOptions
+  { busyMs, isFlushed = false, isMapKept = false }: UnusedOptions
 ): Promise<readonly string[]> {
   const { host } = context
   let found: Pick<Found, 'users' | 'unknown'> = { users: [], unknown: [] }
   const used = new Set<string>()
   const look = async (): Promise<boolean> => {
-    const { users, unknown, usedDisks, flushed } = await findVolumeUsers(host, volume, place.signal)
+    const { users, unknown, usedDisks, flushed } = await findVolumeUsers(host, volume, place.signal, { isMapKept })
     for (const disk of usedDisks) used.add(disk)
     const isRefused = ({ kind, device }: DeviceUser): boolean => kind === 'process' && flushed.includes(device)
     found = { users: isFlushed ? users.filter(user => !isRefused(user)) : users, unknown }

@@ -6,8 +6,8 @@ export interface Leftovers {
   readonly map: { readonly name: string; readonly wwid: string } | undefined
   /** The LUN's SCSI devices. */
   readonly devices: readonly { readonly hctl: Hctl; readonly disk: string | undefined }[]
-  /** Somebody may have written to the devices themselves: without a map, and after the attach. */
-  readonly isDirty: boolean
+  /** Disks to which somebody may have written by themselves: those in no map, and those that had users of their own. */
+  readonly dirty: readonly string[]
   /** The volume, if it is known. */
   readonly wwid: string | undefined
   /** Entries of multipath's wwids file, as far as they are there. */

@@ -29,12 +29,14 @@ const MULTIPATHD = /^\d+ multipathd$/
 
 /**
  * Everybody who uses a volume, on whichever of its devices: the map, each path by itself, their partitions, and what is
- * stacked on any of them. A path may have users of its own below its map: LVM, dm-crypt, a guest, a process.
+ * stacked on any of them. A path may have users of its own below its map: LVM, dm-crypt, a guest, a process. Where the map
+ * is kept, only those of the LUN's disks themselves.
  */
 export async function findVolumeUsers(
   { files, clock }: Pick<Host, 'files' | 'clock'>,
   volume: VolumeDevices,
-  signal: AbortSignal
+  signal: AbortSignal,
+  { isMapKept = false }: { readonly isMapKept?: boolean } = {}
 ): Promise<Found> {
   let inquiry: Inquiry | undefined
   let stack: readonly StackedDevice[] = []
@@ -43,8 +45,11 @@ export async function findVolumeUsers(
   const look = async (stop: AbortSignal): Promise<void> => {
     inquiry = createInquiry(stop)
     const { map, disks, foreignPaths } = volume
-    const names = [...(map === undefined ? [] : [map.dm]), ...disks.map(({ name }) => name), ...foreignPaths]
-    stack = await readStack(files, names)
+    const own = disks.map(({ name }) => name)
+    // A map that nobody saw before is not flushed, so it uses the disks that were found without.
+    const maps = map === undefined ? 'user' : isMapKept ? 'left-out' : 'volume'
+    const names = map === undefined || isMapKept ? own : [map.dm, ...own, ...foreignPaths]
+    stack = await readStack(files, names, { maps })
     users.push(...(await findUsers(files, stack)))
     users.push(...(await findClaims(files, stack, users, inquiry)))
     const processes = await findProcesses(files, stack, inquiry)

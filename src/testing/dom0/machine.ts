@@ -1,3 +1,4 @@
+import { createDmsetupProgram } from './dmsetup.ts'
 import { createIscsiadmProgram } from './iscsiadm.ts'
 import { createIscsid, type Iscsid, type LoginTiming } from './iscsid.ts'
 import { createKernel, type Kernel } from './kernel.ts'
@@ -95,6 +96,7 @@ export function bootMachine(parts: MachineParts, number: number): Machine {
       iscsiadm: createIscsiadmProgram({ tree, array, kernel, records, iscsid, scheduler }),
       multipathd: createMultipathdProgram(multipathd, scheduler),
       multipath: createMultipathProgram(multipathd, kernel, scheduler),
+      dmsetup: createDmsetupProgram(kernel, scheduler),
       flock,
       ...createXenstorePrograms(xenstore, () => xenstored.isRunning(), scheduler),
     },

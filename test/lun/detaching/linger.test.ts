@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { detachLun, reconcile } from 'xen-lun'
+import type { SimulatedDom0 } from 'xen-lun/testing'
 import { draftOf } from '../../../src/host/files.ts'
 import { alias, attach, createDom0, detach, expectNoChange, ownersOf, target, VBD_1 } from '../guests.ts'
 import { rejection } from '../helpers.ts'
@@ -81,17 +82,65 @@ describe('a LUN that lingers', () => {
         return 0
       },
     })
-    const { device } = await attach(dom0)
+    await attach(dom0)
     const before = calls.length
     await detachLingering(dom0)
-    const noted = calls.slice(before).filter(call => call.includes(device) || call.includes('/run/xen-lun'))
-    expect(noted[0]).toBe(`sync ${device}`)
+    const noted = calls.slice(before).filter(call => call.startsWith('sync') || call.includes('/run/xen-lun'))
+    expect(noted[0]).toBe('sync /dev/dm-0')
     const entry = `/run/xen-lun/luns/${target},0.json`
     expect(noted.slice(1)).toEqual([`create ${draftOf(entry)}`, `rename to ${entry}`])
   })
 })
 
+/** Opens a device as the kernel does for itself: no process has a descriptor. */
+async function openByKernel(dom0: SimulatedDom0, path: string): Promise<void> {
+  dom0.openDevice(path, 2, 'kthreadd')
+  for (const name of await dom0.host.files.list('/proc/2/fd')) await dom0.host.files.remove(`/proc/2/fd/${name}`)
+}
+
+describe('the kernel says how often the map is open', () => {
+  test('by whomever, and by one process', async () => {
+    const dom0 = createDom0()
+    const { device } = await attach(dom0)
+    await openByKernel(dom0, device)
+    const before = dom0.started.length
+    const error = await expectNoChange(dom0, async () => await rejection(detachLingering(dom0)))
+    expect(error).toMatchObject({ code: 'LUN_IN_USE', details: { users: [{ kind: 'open', device: 'dm-0' }] } })
+    expect(dom0.started.slice(before).every(line => line.startsWith('dmsetup info --columns '))).toBe(true)
+  })
+
+  test('and a partition of it, which has the map open itself', async () => {
+    const dom0 = createDom0()
+    const { device, wwid } = await attach(dom0)
+    const { path } = dom0.stackDevice({ on: device, name: `${wwid}-part1`, uuid: `part1-mpath-${wwid}` })
+    const before = dom0.started.length
+    expect(await detachLingering(dom0)).toEqual(['lingering', 'linger:default'])
+    expect(dom0.started.slice(before)).toHaveLength(1)
+    await attach(dom0)
+    await openByKernel(dom0, path)
+    expect(await rejection(detachLingering(dom0))).toMatchObject({ code: 'LUN_IN_USE' })
+  })
+
+  test('or else it does not linger', async () => {
+    const dom0 = createDom0()
+    await attach(dom0)
+    const { executor } = dom0.host
+    const exec: typeof executor.exec = async (command, options) =>
+      await executor.exec(command.file === 'dmsetup' ? { ...command, file: 'missing' } : command, options)
+    expect(await detachLingering({ host: { ...dom0.host, executor: { exec } } })).toEqual(['detached'])
+    expect(dom0.leftovers()).toEqual([])
+  })
+})
+
 describe('it does not linger', () => {
+  test('where a path of it is in no map', async () => {
+    const dom0 = createDom0()
+    await attach(dom0)
+    await dom0.host.executor.exec({ file: 'multipathd', args: ['del', 'path', 'sdb'], decode: () => '' })
+    expect(await detachLingering(dom0)).toEqual(['detached'])
+    expect(dom0.leftovers()).toEqual([])
+  })
+
   test('while it is in use, which is said at once', async () => {
     const dom0 = createDom0()
     const { device } = await attach(dom0)
