@@ -8,6 +8,7 @@ import { startLatePaths } from './attaching/late.ts'
 import { isUnchanged } from './attaching/made.ts'
 import { type Context, createContext } from './context.ts'
 import { detachLun } from './detach.ts'
+import { restoreQueueing } from './detaching/queueing.ts'
 import { isLasting } from './journal/expiry.ts'
 import { finishJobs, hasJobs } from './journal/jobs.ts'
 import { withTarget } from './locks.ts'
@@ -70,6 +71,7 @@ export async function attachAs(
 
 async function attachLocked(context: Context, operation: Operation, wish: Wish): Promise<Established> {
   await finishTarget(context, operation)
+  await restoreQueueing(context, operation)
   const entry = await context.journal.lun(operation)
   if (entry !== undefined && wish.sharing === 'refused') {
     const volume = await findOnHost(context, operation, entry.wwid)

@@ -8,6 +8,7 @@ import type { Detachment } from './detaching/detachment.ts'
 import { createForce } from './detaching/force.ts'
 import { leaveAfterOthers, leaveTarget } from './detaching/leave.ts'
 import { linger } from './detaching/linger.ts'
+import { restoreQueueing } from './detaching/queueing.ts'
 import { tearDown } from './detaching/teardown.ts'
 import type { Unwritten } from './detaching/write-through.ts'
 import type { LunEntry, Owner, OwnerState } from './journal/entries.ts'
@@ -79,6 +80,7 @@ type DetachHow = Pick<DetachOptions, 'busyMs' | 'force' | 'timeoutMs' | 'lingerM
 export async function detachLocked(context: Context, operation: Operation, options: DetachHow): Promise<Detachment> {
   const { target, lun, owner } = operation
   const { journal, host } = context
+  await restoreQueueing(context, operation)
   const entry = await journal.lun(operation)
   const { owners = {} } = entry ?? {}
   const held = owners[owner]

@@ -87,11 +87,12 @@ export async function takeBack(
     wwidEntries: found.isShared ? [] : [wwid, found.map?.wwid].filter(isNew),
   }
   // As long as nobody had the device, what waits for it is only our own test of it.
-  const force = createForce(context, { emit: () => {} }, found, !made.isOffered)
+  const force = createForce(context, { ...operation, emit: () => {} }, found, !made.isOffered)
   const onBusy = async (): Promise<undefined> => {
     await force.letGo()
   }
   const torn = await tearDownWhatGoes(context, operation, leftovers, onBusy)
+  await force.restore()
   const restored = await collectFailures(made.restores.map(restore => ['restore a node record', restore] as const))
   const noted = await collectFailures([['note what is left', async () => await settle(context, operation, made)]])
   const left = await leave(context, operation, made, torn.length === 0).catch(

@@ -29,6 +29,8 @@ export interface LunEntry {
   /** Undefined until the first path has told. */
   readonly wwid: Wwid | undefined
   readonly owners: Readonly<Record<string, Owner>>
+  /** The volume whose map was told, or is about to be told, to fail I/O while no path works; left out once it waits again. */
+  readonly unqueued?: string
 }
 
 export type OwnerState = 'attaching' | 'attached' | 'detaching'
@@ -70,9 +72,9 @@ export function parseTargetEntry(text: string | undefined, bootId: string): Targ
 }
 
 export function parseLunEntry(text: string, bootId: string): { readonly entry: LunEntry; readonly isStale: boolean } {
-  const { bootId: boot, wwid, owners } = parseObject(text)
+  const { bootId: boot, wwid, owners, unqueued } = parseObject(text)
   return {
-    entry: { wwid: readWwid(wwid), owners: valuesOf(owners, isOwner) },
+    entry: { wwid: readWwid(wwid), owners: valuesOf(owners, isOwner), ...(isFilled(unqueued) && { unqueued }) },
     isStale: boot !== bootId,
   }
 }

@@ -52,6 +52,8 @@ export interface Journal {
   /** Puts a hold that expires in the place of an owner, in one step. */
   replaceOwner(place: LunPlace, owner: string, by: string, expiry: Expiry): Promise<void>
   noteWwid(place: LunPlace, wwid: Wwid): Promise<void>
+  /** The volume whose map is about to fail I/O while no path works; undefined when it waits again. */
+  noteUnqueued(place: LunPlace, wwid: string | undefined): Promise<void>
   /** Forgets owners, and with the last one the LUN. */
   dropOwners(place: LunPlace, owners: readonly string[]): Promise<void>
   forgetLun(place: LunPlace): Promise<void>
@@ -141,6 +143,15 @@ export function createJournal(files: Files): Journal {
       await writeLun(place, entry => ({ ...entry, owners: { ...without(entry.owners, [owner]), [by]: noted } }))
     },
     noteWwid: async (place, wwid) => await writeLun(place, entry => ({ ...entry, wwid })),
+    noteUnqueued: async (place, wwid) => {
+      const owners = Object.keys((await lun(place))?.owners ?? {})
+      if (wwid === undefined && owners.length === 0) await remove(lunPath(place))
+      else
+        await writeLun(place, ({ unqueued: _, ...entry }) => ({
+          ...entry,
+          ...(wwid !== undefined && { unqueued: wwid }),
+        }))
+    },
     dropOwners: async (place, gone) => {
       const owners = without((await lun(place))?.owners ?? {}, gone)
       if (Object.keys(owners).length === 0) await remove(lunPath(place))

@@ -6,6 +6,7 @@ import { releaseAbandoned } from '../../flow/link-lock.ts'
 import type { Context } from '../context.ts'
 import { detachLocked } from '../detach.ts'
 import { leaveTarget } from '../detaching/leave.ts'
+import { restoreQueueing } from '../detaching/queueing.ts'
 import { OPERATION_TIMEOUT_MS, runOnLun } from '../operation.ts'
 import { isStillGone, type ReconcileAction } from './plan.ts'
 
@@ -36,6 +37,9 @@ async function applyAction(context: Context, action: ReconcileAction, options: A
     case 'forget':
       await forget(context, action, options)
       break
+    case 'requeue':
+      await requeue(context, action, options)
+      break
     case 'leave':
       await leave(context, action.target, options)
       break
@@ -64,6 +68,13 @@ async function forget({ host, journal }: Context, place: Place, options: ActionO
   })
 }
 
+async function requeue(context: Context, place: Place, options: ActionOptions): Promise<void> {
+  await runOnLun(context.host, operationOn(place), options, async operation => {
+    await restoreQueueing(context, operation)
+    if ((await context.journal.lun(operation))?.unqueued !== undefined) throw new Error('its map does not queue yet')
+  })
+}
+
 function operationOn({ target, lun }: Place): Parameters<typeof runOnLun>[1] {
   return { operation: 'reconcile', target: iqn(target), lun }
 }
@@ -82,6 +93,8 @@ export function describeAction(action: ReconcileAction): string {
       return `release LUN ${action.lun} of ${action.target} for ${action.owner}`
     case 'forget':
       return `forget LUN ${action.lun} of ${action.target}`
+    case 'requeue':
+      return `have the map of LUN ${action.lun} of ${action.target} queue again`
     case 'leave':
       return `leave ${action.target}`
     case 'unlock':

@@ -27,6 +27,8 @@ export type ReconcileAction =
   | { readonly kind: 'forget'; readonly target: string; readonly lun: number; readonly why: string }
   /** Ends sessions on which no LUN lives, and with the last one deletes our node records. */
   | { readonly kind: 'leave'; readonly target: string; readonly why: string }
+  /** Has a map wait again for a path that works: a detach by force left it failing I/O. */
+  | { readonly kind: 'requeue'; readonly target: string; readonly lun: number; readonly why: string }
   /** Removes the lock of a process that is dead. */
   | { readonly kind: 'unlock'; readonly path: string; readonly why: string }
 
@@ -62,15 +64,18 @@ async function planLun(
 ): Promise<readonly ReconcileAction[]> {
   if (isStale) return [{ kind: 'forget', target, lun, why: 'the host was booted since it was attached' }]
   const owners = Object.entries(entry.owners)
+  const isAtIt = await isAtWork(context.host, { target, lun })
+  const why = 'a detach by force that was not completed has its map fail I/O while no path works'
+  const requeue =
+    entry.unqueued === undefined || isAtIt ? [] : [{ kind: 'requeue', target, lun, why } satisfies ReconcileAction]
   if (owners.length === 0) return [{ kind: 'release', target, lun, owner: 'nobody', why: 'its entry names no owner' }]
   const found = await Promise.all(
     owners.map(async ([owner, state]): Promise<readonly ReconcileAction[]> => {
-      const isBusy = await isAtWork(context.host, { target, lun })
-      const why = await whyGone(context, owner, state, isBusy)
-      return why === undefined ? [] : [{ kind: 'release', target, lun, owner, why }]
+      const gone = await whyGone(context, owner, state, isAtIt)
+      return gone === undefined ? [] : [{ kind: 'release', target, lun, owner, why: gone }]
     })
   )
-  return found.flat()
+  return [...requeue, ...found.flat()]
 }
 
 /**

@@ -1,6 +1,16 @@
 import { expect, test } from 'vitest'
-import { type Attachment, attachLun, createMultipath, detachLun, type LunEvent } from 'xen-lun'
+import {
+  type Attachment,
+  attachLun,
+  createMultipath,
+  detachLun,
+  type Executor,
+  iqn,
+  type LunEvent,
+  reconcile,
+} from 'xen-lun'
 import type { SimulatedDom0 } from 'xen-lun/testing'
+import { createJournal } from '../../../src/lun/journal/journal.ts'
 import { address, attach, createDom0, cutAll, disk, guest, mapOf, rejection, target } from '../helpers.ts'
 
 const data = new TextEncoder().encode('hello')
@@ -125,6 +135,90 @@ test('force that is aborted lets I/O wait again', async () => {
   }
   expect(await rejection(detachLun(address, { ...dom0, force: true, signal: stop.signal, onEvent }))).toBe(reason)
   expect(await isQueueing(dom0, lun)).toBe(true)
+})
+
+test.each([
+  ['btrfs', { fsType: 'btrfs' }],
+  ['a mount in another namespace', { isElsewhere: true }],
+])('force refuses for %s, also one that comes while it is at work, and the writes survive', async (_, how) => {
+  for (const isLate of [false, true]) {
+    const { dom0, lun } = await createStuck()
+    const write = startWriter(dom0, lun.device)
+    const mount = (): void => void dom0.mount(lun.device, '/srv', how)
+    if (!isLate) mount()
+    const onEvent = (event: LunEvent): void => {
+      if (isLate && event.type === 'start' && event.step === 'flush') mount()
+    }
+    expect(await rejection(detachLun(address, { ...dom0, force: true, onEvent }))).toMatchObject({
+      code: 'LUN_IN_USE',
+      message: expect.not.stringContaining('lost'),
+    })
+    expect([write.outcome, await isQueueing(dom0, lun)]).toEqual([undefined, true])
+    for (const portal of dom0.san.portals) await dom0.san.restorePortal(portal)
+    await dom0.host.clock.sleep(60_000)
+    expect(write.outcome).toBe('written')
+  }
+})
+
+test('where force did not help, the refusal says what it cost', async () => {
+  const { dom0, lun } = await createStuck()
+  const write = startWriter(dom0, lun.device)
+  dom0.openDevice(lun.device, 4712, 'idle')
+  expect(await rejection(detachLun(address, { ...dom0, force: true, busyMs: 1000 }))).toMatchObject({
+    code: 'LUN_IN_USE',
+    message: expect.stringContaining('what waited to be written to it is lost'),
+  })
+  expect(write.outcome).toContain('EIO')
+  expect(await isQueueing(dom0, lun)).toBe(true)
+})
+
+/** A forced detach that is killed as soon as it has let go of what was written. */
+async function killForced(dom0: SimulatedDom0): Promise<void> {
+  const user = dom0.startUser()
+  await new Promise<void>(resolve => {
+    const exec: Executor['exec'] = async (command, options) => {
+      const result = await user.host.executor.exec(command, options)
+      if (command.args[0] !== 'disablequeueing') return result
+      user.kill()
+      resolve()
+      return await new Promise(() => {})
+    }
+    detachLun(address, { host: { ...user.host, executor: { exec } }, force: true }).catch(() => {})
+  })
+}
+
+test.each([
+  ['a detach that is refused', async (dom0: SimulatedDom0) => await rejection(detachLun(address, dom0))],
+  ['an attach', async (dom0: SimulatedDom0) => await attach(dom0)],
+  ['reconcile', async (dom0: SimulatedDom0) => await reconcile({ ...dom0, apply: true })],
+])('after a forced detach that was killed, %s lets I/O wait again', async (name, next) => {
+  const { dom0, lun } = await createStuck()
+  dom0.openDevice(lun.device, PID, 'idle')
+  await killForced(dom0)
+  expect(await isQueueing(dom0, lun)).toBe(false)
+  if (name === 'an attach') {
+    for (const portal of dom0.san.portals) await dom0.san.restorePortal(portal)
+    await dom0.host.clock.sleep(60_000)
+  }
+  await next(dom0)
+  expect(await isQueueing(dom0, lun)).toBe(true)
+  expect((await createJournal(dom0.host.files).lun({ target: iqn(target), lun: 0 }))?.unqueued).toBeUndefined()
+})
+
+test('where multipathd does not answer, that I/O is to wait again stays noted', async () => {
+  const { dom0, lun } = await createStuck()
+  dom0.openDevice(lun.device, PID, 'idle')
+  await killForced(dom0)
+  await dom0.daemons.multipathd.stop()
+  const { actions, failed } = await reconcile({ ...dom0, apply: true })
+  expect(actions).toContainEqual(expect.objectContaining({ kind: 'requeue', target, lun: 0 }))
+  expect(failed.map(({ step }) => step)).toContain(`have the map of LUN 0 of ${target} queue again`)
+  await dom0.daemons.multipathd.start()
+  await dom0.host.clock.sleep(10_000)
+  expect((await reconcile(dom0)).actions).toContainEqual(expect.objectContaining({ kind: 'requeue' }))
+  await reconcile({ ...dom0, apply: true })
+  expect(await isQueueing(dom0, lun)).toBe(true)
+  expect((await reconcile(dom0)).actions.filter(({ kind }) => kind === 'requeue')).toEqual([])
 })
 
 test('while a path works force is like none: a writer stays', async () => {
