@@ -9,6 +9,7 @@ import { guestScenarios } from './guest.ts'
 import { guestOnPathScenarios } from './guest-on-path.ts'
 import { killScenarios } from './kill.ts'
 import { latePathScenarios } from './late-paths.ts'
+import { lockAttackScenarios } from './lock-attacks.ts'
 import { manyDisksScenarios } from './many-disks.ts'
 import { safetyScenarios } from './safety.ts'
 import { scriptBudgetScenarios } from './script-budget.ts'
@@ -33,6 +34,7 @@ export const scenarios: readonly Scenario<World>[] = [
   ...conditionScenarios,
   ...stubDomainScenarios,
   ...secretScenarios,
+  ...lockAttackScenarios,
   ...guestScenarios,
   ...scriptDefectScenarios,
   ...scriptBudgetScenarios,

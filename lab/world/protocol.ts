@@ -72,3 +72,14 @@ export const labelOf = (event: LunEvent): string => {
   }
   return 'message' in event ? `${event.type} ${event.message}` : `${event.type} ${event.step}`
 }
+
+/** One thing that `lock-attacker` tries, as a user who is nobody. */
+export type Attempt =
+  | { readonly kind: 'mkdir' | 'mkfifo' | 'unlink'; readonly path: string }
+  | { readonly kind: 'symlink' | 'write'; readonly path: string; readonly text: string }
+
+export type LockAttackerLine =
+  | ReadyLine
+  | FailedLine
+  /** How each attempt went: `done`, or the code of its error. */
+  | { readonly type: 'tried'; readonly outcomes: readonly string[] }
