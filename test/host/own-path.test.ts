@@ -12,7 +12,8 @@ import { findOwnFile, isOwnFolder, makeOwnFolder } from '../../src/host/own-path
 // Whoever runs this, root or not: the files are his own, and what is somebody else's is shown so.
 const executor = createExecaExecutor()
 const files = createNodeFiles()
-const NOBODY = 65_534
+/** Not who runs this, whoever that is. */
+const STRANGER = 4242
 let folder: string
 
 beforeEach(async () => {
@@ -28,7 +29,7 @@ function foreign(path: string): Files {
     ...files,
     linkStat: async each => {
       const seen = await files.linkStat(each)
-      return seen !== undefined && each === path ? { ...seen, uid: NOBODY } : seen
+      return seen !== undefined && each === path ? { ...seen, uid: STRANGER } : seen
     },
   }
 }
@@ -75,7 +76,7 @@ describe('a folder of our own', () => {
     const path = join(folder, 'a')
     for (const theirs of [folder, path]) {
       await mkdir(path, { recursive: true, mode: 0o700 })
-      const details = { path: theirs, reason: `belongs to user ${NOBODY}` }
+      const details = { path: theirs, reason: `belongs to user ${STRANGER}` }
       expect(await refusal(makeOwnFolder(foreign(theirs), path))).toEqual(details)
       expect(await isOwnFolder(foreign(theirs), path)).toBe(false)
     }
@@ -131,7 +132,7 @@ describe('a lock whose place somebody has taken', () => {
     }
     await writeFile(join(folder, 'theirs'), '')
     const path = join(folder, 'theirs')
-    expect(await refusal(take('theirs', foreign(path)))).toEqual({ path, reason: `belongs to user ${NOBODY}` })
+    expect(await refusal(take('theirs', foreign(path)))).toEqual({ path, reason: `belongs to user ${STRANGER}` })
     expect(await findOwnFile(files, path)).toMatchObject({ kind: 'file' })
     expect(await take('theirs')).toBe('in')
     expect(await readdir(folder)).toEqual(['fifo', 'folder', 'link', 'theirs'])
