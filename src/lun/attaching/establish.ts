@@ -6,20 +6,10 @@ import type { Expiry } from '../journal/entries.ts'
 import { finishJobs, hasJobs } from '../journal/jobs.ts'
 import { withTarget } from '../locks.ts'
 import type { LunOptions, Operation } from '../operation.ts'
-<<<<<<< HEAD
 import type { AttachWish, Endpoint } from '../request.ts'
-import { findDevices } from '../volume/find-lun.ts'
-=======
-import { type AttachWish, type Endpoint, endpointKey } from '../request.ts'
 import { describeLun, findDevices, findOnHost } from '../volume/find-lun.ts'
-<<<<<<< HEAD
->>>>>>> 051bfb5 (Two domains get no part of one volume: by device where it has no WWID, through partitions, LVM and crypt; stub domains are their guests)
-import { createLunIdentity } from '../volume/lun-identity.ts'
-import { proveDevice } from '../volume/proof.ts'
-=======
 import { assertSize, createLunIdentity } from '../volume/lun-identity.ts'
 import { isReadOnly, proveDevice } from '../volume/proof.ts'
->>>>>>> 2ccf064 (The device is handed over whole and answered for: sizes, read-only, live paths, direct reads; resizing proves the volume and does not shrink)
 import { guardSharing } from '../volume/sharing.ts'
 import { makeWhole } from '../volume/size.ts'
 import { createAdmission } from './admission.ts'
