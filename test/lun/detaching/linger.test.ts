@@ -85,7 +85,7 @@ describe('a LUN that lingers', () => {
     await attach(dom0)
     const before = calls.length
     await detachLingering(dom0)
-    const noted = calls.slice(before).filter(call => call.startsWith('sync') || call.includes('/run/xen-lun'))
+    const noted = calls.slice(before).filter(call => call.startsWith('sync') || call.includes('/run/xen-lun/luns/'))
     expect(noted[0]).toBe('sync /dev/dm-0')
     const entry = `/run/xen-lun/luns/${target},0.json`
     expect(noted.slice(1)).toEqual([`create ${draftOf(entry)}`, `rename to ${entry}`])
