@@ -28,14 +28,15 @@ export interface DetachOptions extends LunOptions {
   /**
    * Where no path works any more, fails what waits to be written to this map, so that its writer lets go of it: that
    * data is lost, and `writes` says so. Refused all the same while a mount, another device or a guest uses the LUN. A
-   * LUN that nobody has open needs no force: its last user's close wrote everything.
+   * LUN that nobody has open needs no force: its last user's close wrote everything. A disk without a map does while its
+   * path does not work but may again.
    */
   readonly force?: boolean | undefined
   /**
    * How long the LUN stays on this host after its last owner, for whoever attaches it next: that costs no login then. 0
-   * to 3 600 000, default 0. Everything is written when the detach returns, and nobody was found who has the device open,
-   * so another host may use the volume. With `force`, without a map, or where not every path works, the LUN is detached
-   * at once all the same. `releaseExpired` or `reconcile`, called by whatever process, ends it when its time is over.
+   * to 3 600 000, default 0. Everything is written when the detach returns, and nobody has the device open, as the
+   * kernel counts, so another host may use the volume. With `force`, without a map, or where not every path works and is
+   * in the map, the LUN is detached at once all the same. `releaseExpired` or `reconcile`, called by whatever process, ends it when its time is over.
    */
   readonly lingerMs?: number | undefined
 }
@@ -51,7 +52,7 @@ const MAX_LINGER_MS = 3_600_000
  * On abort or timeout it stops between two steps; calling it again goes on from there.
  *
  * @throws {@link LunError} `LUN_IN_USE` (nothing was changed), `DETACH_INCOMPLETE` (with what is left), `INVALID_INPUT`,
- * `TIMEOUT`, `LOCK_TIMEOUT`, `MULTIPATHD_NOT_RUNNING`
+ * `TIMEOUT` (also where nobody can say whether the LUN is used), `LOCK_TIMEOUT`, `MULTIPATHD_NOT_RUNNING`
  * @example
  * ```ts
  * import { detachLun } from 'xen-lun'
