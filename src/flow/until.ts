@@ -9,6 +9,8 @@ export interface UntilOptions extends OperationOptions {
   readonly timeoutMs: number
   /** Least time between two looks. Default 30 ms. A look that is slow itself, or was made often, is repeated less often. */
   readonly everyMs?: number
+  /** Most time between two looks, for a look that may wait for others itself. Default: no limit but `timeoutMs`. */
+  readonly longestMs?: number
 }
 
 const EVERY_MS = 30
@@ -28,7 +30,7 @@ const LATENESS = 0.02
 export async function until<T>(
   clock: Clock,
   look: () => Promise<T | undefined | false>,
-  { awaited, timeoutMs, everyMs = EVERY_MS, signal }: UntilOptions
+  { awaited, timeoutMs, everyMs = EVERY_MS, longestMs = Infinity, signal }: UntilOptions
 ): Promise<T> {
   const begunMs = clock.now()
   const deadline = begunMs + timeoutMs
@@ -41,7 +43,7 @@ export async function until<T>(
     const nowMs = clock.now()
     const busyMs = PAUSE_PER_LOOK * (nowMs - startedMs) + Math.min(LONGEST_FOR_LAG_MS, PAUSE_PER_LOOK * lagMs)
     const leftMs = deadline - nowMs
-    const pauseMs = Math.min(leftMs, Math.max(everyMs, busyMs, LATENESS * (nowMs - begunMs)))
+    const pauseMs = Math.min(leftMs, longestMs, Math.max(everyMs, busyMs, LATENESS * (nowMs - begunMs)))
     if (leftMs <= 0) {
       throw new LunError('TIMEOUT', `timed out after ${timeoutMs} ms waiting for ${awaited}`, { awaited, timeoutMs })
     }

@@ -38,6 +38,17 @@ describe('until', () => {
     expect(looks).toBe(3)
   })
 
+  test('looks at least as often as told where a look waits for others itself', async () => {
+    const clock = createFakeClock()
+    let looks = 0
+    const slowLook = async (): Promise<boolean> => {
+      await clock.sleep(3000)
+      return ++looks === 4
+    }
+    await until(clock, slowLook, { awaited: 'x', timeoutMs: 100_000, longestMs: 500 })
+    expect(clock.now()).toBe(4 * 3000 + 3 * 500)
+  })
+
   test('looks less often in a busy process, whose pauses last longer than they were to', async () => {
     const clock = createFakeClock()
     const busy = { now: () => clock.now(), sleep: async (ms: number) => await clock.sleep(ms + 100) }

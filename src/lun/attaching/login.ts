@@ -13,6 +13,7 @@ import type { PathContext } from './path.ts'
 /** Time iscsiadm takes beyond the login itself, on a slow host. */
 const MARGIN_MS = 15_000
 const LOGOUT_MS = 30_000
+const LONGEST_PAUSE_MS = 3000
 
 /** A login on its way. */
 export interface Login {
@@ -80,7 +81,8 @@ export async function startLogin(
         return undefined
       }
       const awaited = `a session with ${target} at ${formatPortal(endpoint.portal)}`
-      return await until(host.clock, look, { awaited, timeoutMs: Number.MAX_SAFE_INTEGER, everyMs: 25, signal: stop })
+      const pauses = { everyMs: 25, longestMs: LONGEST_PAUSE_MS }
+      return await until(host.clock, look, { awaited, timeoutMs: Number.MAX_SAFE_INTEGER, ...pauses, signal: stop })
     },
   }
 }

@@ -30,7 +30,7 @@ export interface LunEntry {
   readonly wwid: Wwid | undefined
   readonly owners: Readonly<Record<string, Owner>>
   /** The volume whose map was told, or is about to be told, to fail I/O while no path works; left out once it waits again. */
-  readonly unqueued?: string
+  readonly unqueued?: string | undefined
 }
 
 export type OwnerState = 'attaching' | 'attached' | 'detaching'

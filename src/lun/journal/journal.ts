@@ -146,11 +146,7 @@ export function createJournal(files: Files): Journal {
     noteUnqueued: async (place, wwid) => {
       const owners = Object.keys((await lun(place))?.owners ?? {})
       if (wwid === undefined && owners.length === 0) await remove(lunPath(place))
-      else
-        await writeLun(place, ({ unqueued: _, ...entry }) => ({
-          ...entry,
-          ...(wwid !== undefined && { unqueued: wwid }),
-        }))
+      else await writeLun(place, entry => ({ ...entry, unqueued: wwid }))
     },
     dropOwners: async (place, gone) => {
       const owners = without((await lun(place))?.owners ?? {}, gone)

@@ -5,11 +5,11 @@ import {
   createMultipath,
   detachLun,
   type Executor,
-  iqn,
   type LunEvent,
   reconcile,
 } from 'xen-lun'
 import type { SimulatedDom0 } from 'xen-lun/testing'
+import { iqn } from '../../../src/core/iqn.ts'
 import { createJournal } from '../../../src/lun/journal/journal.ts'
 import { address, attach, createDom0, cutAll, disk, guest, mapOf, rejection, target } from '../helpers.ts'
 
@@ -140,7 +140,7 @@ test('force that is aborted lets I/O wait again', async () => {
 test.each([
   ['btrfs', { fsType: 'btrfs' }],
   ['a mount in another namespace', { isElsewhere: true }],
-])('force refuses for %s, also one that comes while it is at work, and the writes survive', async (_, how) => {
+] as const)('force refuses for %s, also one that comes while it is at work, and the writes survive', async (_, how) => {
   for (const isLate of [false, true]) {
     const { dom0, lun } = await createStuck()
     const write = startWriter(dom0, lun.device)
