@@ -8,10 +8,10 @@ export interface CommandFailure {
 
 /** One who still uses a block device. */
 export interface DeviceUser {
-  readonly kind: 'mount' | 'swap' | 'holder' | 'xen-backend' | 'process' | 'open'
+  readonly kind: 'mount' | 'swap' | 'holder' | 'xen-backend' | 'process' | 'open' | 'owner'
   /** The device used: `dm-3`, `sdb`. */
   readonly device: string
-  /** Mount point, holder's name (`vg-root (LVM)`), backend's name (`vbd-3-51712`), or `pid command`. */
+  /** Mount point, holder's name (`vg-root (LVM)`), backend's name (`vbd-3-51712`), `pid command`, or the owner that has a plain disk. */
   readonly name: string
   /** A Xen backend's state: `Connected`, `Closing`, … */
   readonly state?: string

@@ -14,7 +14,8 @@ import { finishJobs, hasJobs } from './journal/jobs.ts'
 import { withTarget } from './locks.ts'
 import { type Operation, runOnLun } from './operation.ts'
 import { type AttachRequest, checkAttachRequest, type Endpoint } from './request.ts'
-import { findOnHost } from './volume/find-lun.ts'
+import { findDevices, findOnHost } from './volume/find-lun.ts'
+import { assertNoPlainUse, findPlainHolder, heldElsewhere, noMapBeside, type PlainHolder } from './volume/plain.ts'
 import { assertNotShared } from './volume/sharing.ts'
 
 /**
@@ -78,15 +79,18 @@ async function attachLocked(context: Context, operation: Operation, wish: Wish):
     await assertNotShared(context, operation, volume, { isUser: wish.ttlMs === undefined })
   }
   const endpoints = await operation.step('portals', async () => await findEndpoints(context, operation, wish))
-  if (wish.multipath === 'never') return await attachSingle(context, operation, wish, endpoints)
+  const holder = await findPlainHolder(context, operation)
+  if (wish.multipath === 'never') return await attachSingle(context, operation, wish, endpoints, holder)
   try {
+    if (holder !== undefined) throw noMapBeside(holder)
+    await assertNoPlainUse(context, operation)
     if (!(await context.multipath.isRunning({ signal: operation.signal }))) throw notRunning()
     return await establish(context, operation, wish, endpoints, true)
   } catch (error) {
     const isMapFailure = isLunError(error, 'MULTIPATHD_NOT_RUNNING') || isLunError(error, 'MULTIPATH_REQUIRED')
     if (wish.multipath === 'required' || !isMapFailure) throw error
     operation.emit({ type: 'warning', message: `one plain path only: ${error.message}` })
-    return await attachSingle(context, operation, wish, endpoints)
+    return await attachSingle(context, operation, wish, endpoints, holder)
   }
 }
 
@@ -101,17 +105,23 @@ async function finishTarget(context: Context, operation: Operation): Promise<voi
 // Another portal may do.
 const isElsewhere = hasCode('ISCSI_PORTAL_UNREACHABLE', 'ISCSI_SESSION_UNUSABLE')
 
-// Two plain disks of one LUN would be an invitation to corrupt it, so one portal is tried after the other.
+// Two plain disks of one LUN would be an invitation to corrupt it, so one portal is tried after the other, first those where
+// the LUN is already; and where somebody has one, it is that one.
 async function attachSingle(
   context: Context,
   operation: Operation,
   wish: Wish,
-  endpoints: readonly Endpoint[]
+  endpoints: readonly Endpoint[],
+  holder: PlainHolder | undefined
 ): Promise<Established> {
   const sessions = await context.iscsiadm.sessions({ target: wish.target })
-  const online = endpoints.filter(endpoint => liveSession(sessions, endpoint) !== undefined)
-  const ordered = [...new Set([...online, ...endpoints])]
-  let last: unknown
+  const devices = await findDevices(context, sessions, wish.lun)
+  const liveAt = (endpoint: Endpoint): number | undefined => liveSession(sessions, endpoint)?.sid
+  const online = endpoints.filter(endpoint => liveAt(endpoint) !== undefined)
+  const there = online.filter(endpoint => devices.some(({ session }) => session.sid === liveAt(endpoint)))
+  const its = online.filter(endpoint => holder?.device?.session.sid === liveAt(endpoint))
+  const ordered = holder === undefined ? new Set([...there, ...online, ...endpoints]) : new Set(its)
+  let last: unknown = holder === undefined ? undefined : await heldElsewhere(context, operation, holder)
   for (const endpoint of ordered) {
     try {
       return await establish(context, operation, wish, [endpoint], false)

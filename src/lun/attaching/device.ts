@@ -15,6 +15,8 @@ export type LunDeviceNode = Pick<Attachment, 'device' | 'deviceNumber' | 'sizeBy
 export interface FoundDevice {
   readonly node: LunDeviceNode
   readonly block: BlockDevice
+  /** Of a disk that is used by itself. */
+  readonly hctl: string | undefined
 }
 
 const NODE_MS = 15_000
@@ -26,12 +28,12 @@ const READ_BYTES = 4096
 /** Finds the device that stands on the paths that are up, waits for its node, and reads from it. */
 export async function findDevice(shared: PathContext, paths: readonly PathRun[]): Promise<FoundDevice> {
   const { context, operation } = shared
-  const disk = paths.map(path => path.outcome()).find(({ state }) => state === 'up')?.disk ?? ''
+  const { disk = '', hctl } = paths.map(path => path.outcome()).find(({ state }) => state === 'up') ?? {}
   const device = shared.isMultipath ? await findMap(shared, disk) : await findPlainDisk(shared, disk)
   await assertWithin(shared, device, disk)
   const node = { ...nodeOf(device), device: await findNode(context.host, operation, device) }
   await readTest(context.host, node.device, device.sizeBytes)
-  return { node, block: device }
+  return { node, block: device, hctl: shared.isMultipath ? undefined : hctl }
 }
 
 // What lies beyond the end of a path could only be read with an error that says nothing of the reason.

@@ -8,6 +8,7 @@ import { withTarget } from '../locks.ts'
 import type { LunOptions, Operation } from '../operation.ts'
 import type { AttachWish, Endpoint } from '../request.ts'
 import { describeLun, findDevices, findOnHost } from '../volume/find-lun.ts'
+import { assertFree } from '../volume/free.ts'
 import { assertSize, createLunIdentity } from '../volume/lun-identity.ts'
 import { isReadOnly, proveDevice } from '../volume/proof.ts'
 import { guardSharing } from '../volume/sharing.ts'
@@ -168,10 +169,18 @@ async function handOver(
 ): Promise<Pick<Established, 'node' | 'expiry'>> {
   const { wwid } = identity
   const guarded = wish.sharing === 'refused' ? await findOnHost(context, operation, wwid) : undefined
-  return await guardSharing(context, operation, guarded, { isUser: hold.ttlMs === undefined }, async () => {
+  return await guardSharing(context, operation, guarded, { isUser: hold.ttlMs === undefined }, async domids => {
+    if (domids !== undefined && hold.ttlMs === undefined) {
+      await operation.step('in-use', async () => {
+        const devices = await findDevices(context, await context.iscsiadm.sessions(operation), operation.lun)
+        const volume = await describeLun(context.host.files, devices, wwid)
+        await assertFree(context, operation, volume, { device: found.block.name, domids })
+      })
+    }
     const node = await operation.step('identity', async () => await prove(context, operation, wish, found, wwid))
     // From here on it is not taken back because of an abort: somebody may use it already.
     operation.signal.throwIfAborted()
+    if (found.hctl !== undefined) await context.journal.notePlain(operation, operation.owner, found.hctl)
     const expiry = await noteHeld(context, operation, hold)
     if (receive === undefined) return { node, expiry }
     made.isOffered = true

@@ -41,6 +41,8 @@ export interface Owner {
   readonly process: string
   /** Until then it holds the LUN, whatever became of the process. Left out: until it lets go. */
   readonly expiry?: Expiry
+  /** The disk it was given by itself, without a map, as `host:channel:target:lun`. */
+  readonly plain?: string
 }
 
 /** The end of a hold that nobody has to take back. */
@@ -120,6 +122,7 @@ function isJob(item: unknown): item is Job {
 function isOwner(item: unknown): item is Owner {
   if (!isObject(item) || typeof item['process'] !== 'string') return false
   if (item['expiry'] !== undefined && !isExpiry(item['expiry'])) return false
+  if (item['plain'] !== undefined && typeof item['plain'] !== 'string') return false
   return item['state'] === 'attaching' || item['state'] === 'attached' || item['state'] === 'detaching'
 }
 

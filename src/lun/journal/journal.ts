@@ -49,6 +49,8 @@ export interface Journal {
   lun(place: LunPlace): Promise<LunEntry | undefined>
   /** Adds or changes one owner, who has the LUN for good unless there is an `expiry`. */
   noteOwner(place: LunPlace, owner: string, state: OwnerState, expiry?: Expiry): Promise<void>
+  /** Notes which disk a noted owner is given by itself. */
+  notePlain(place: LunPlace, owner: string, hctl: string): Promise<void>
   /** Puts a hold that expires in the place of an owner, in one step. */
   replaceOwner(place: LunPlace, owner: string, by: string, expiry: Expiry): Promise<void>
   noteWwid(place: LunPlace, wwid: Wwid): Promise<void>
@@ -136,7 +138,15 @@ export function createJournal(files: Files): Journal {
     lun,
     noteOwner: async (place, owner, state, expiry) => {
       const noted = await ownerOf(state, expiry)
-      await writeLun(place, entry => ({ ...entry, owners: { ...entry.owners, [owner]: noted } }))
+      await writeLun(place, entry => {
+        const { plain } = entry.owners[owner] ?? {}
+        return { ...entry, owners: { ...entry.owners, [owner]: { ...noted, ...(plain !== undefined && { plain }) } } }
+      })
+    },
+    notePlain: async (place, owner, plain) => {
+      const noted = (await lun(place))?.owners[owner]
+      if (noted === undefined || noted.plain === plain) return
+      await writeLun(place, entry => ({ ...entry, owners: { ...entry.owners, [owner]: { ...noted, plain } } }))
     },
     replaceOwner: async (place, owner, by, expiry) => {
       const noted = await ownerOf('attached', expiry)

@@ -7,6 +7,11 @@ import type { Context } from '../context.ts'
 import type { Operation } from '../operation.ts'
 import { type Found, findVolumeUsers, type VolumeDevices } from './users.ts'
 
+/** It reads a device after each writer. */
+export function isUdev({ kind, name }: DeviceUser): boolean {
+  return kind === 'process' && UDEV.test(name)
+}
+
 const UDEV = /^\d+ (?:\(udev-worker\)|systemd-udevd)$/
 
 type Place = Pick<Operation, 'signal' | 'target' | 'lun'>
@@ -18,6 +23,10 @@ export interface UnusedOptions {
   readonly isFlushed?: boolean
   /** The map stays, with paths through another target, so that its users do not matter. */
   readonly isMapKept?: boolean
+  /** Who may use it all the same. */
+  readonly isAllowed?: (user: DeviceUser) => Promise<boolean>
+  /** A process gets `busyMs` as well: programs of udev's rules read what is new. */
+  readonly isNew?: boolean
 }
 
 /**
@@ -34,7 +43,7 @@ export async function assertUnused(
   context: Context,
   place: Place,
   volume: VolumeDevices,
-  { busyMs, isFlushed = false, isMapKept = false }: UnusedOptions
+  { busyMs, isFlushed = false, isMapKept = false, isAllowed = nobody, isNew = false }: UnusedOptions
 ): Promise<readonly string[]> {
   const { host } = context
   let found: Pick<Found, 'users' | 'unknown'> = { users: [], unknown: [] }
@@ -43,8 +52,11 @@ export async function assertUnused(
     const { users, unknown, usedDisks, flushed } = await findVolumeUsers(host, volume, place.signal, { isMapKept })
     for (const disk of usedDisks) used.add(disk)
     const isRefused = ({ kind, device }: DeviceUser): boolean => kind === 'process' && flushed.includes(device)
-    found = { users: isFlushed ? users.filter(user => !isRefused(user)) : users, unknown }
-    if (await isAnyFinal(context, found.users)) throw await inUse(context, place, found.users)
+    const allowed = await Promise.all(users.map(isAllowed))
+    const others = users.filter((_, n) => allowed[n] !== true)
+    found = { users: isFlushed ? others.filter(user => !isRefused(user)) : others, unknown }
+    const final = isNew ? found.users.filter(({ kind }) => kind !== 'process') : found.users
+    if (await isAnyFinal(context, final)) throw await inUse(context, place, found.users)
     return found.users.length === 0 && found.unknown.length === 0
   }
   try {
@@ -55,6 +67,10 @@ export async function assertUnused(
     throw found.unknown.length > 0 ? notJudged(place, found.unknown, busyMs) : error
   }
   return [...used]
+}
+
+async function nobody(): Promise<boolean> {
+  return false
 }
 
 /** The error for a device that is busy, if somebody is found who will not let go of it by himself. */
@@ -97,9 +113,9 @@ function notJudged({ target, lun }: Place, unknown: readonly string[], timeoutMs
   return new LunError('TIMEOUT', `timed out after ${timeoutMs} ms waiting for ${awaited}`, { awaited, timeoutMs })
 }
 
-async function inUse(
+export async function inUse(
   context: Context,
-  { target, lun }: Place,
+  { target, lun }: Pick<Place, 'target' | 'lun'>,
   found: readonly DeviceUser[]
 ): Promise<LunError<'LUN_IN_USE'>> {
   const users = await Promise.all(

@@ -19,7 +19,8 @@ export interface SharingOptions {
 /**
  * Refuses a volume that another domain has, wholly or in part: by WWID, since one volume has a device number per path and
  * map, and is found through another target too; and by its devices, which one without a WWID has at least. The same VM
- * may have it twice, as it has while it migrates to its own host or reboots; two may read it.
+ * may have it twice, as it has while it migrates to its own host or reboots; two may read it. Answers the domains that may
+ * have it.
  *
  * @throws {@link LunError} `LUN_SHARED`, `XENSTORE_UNAVAILABLE`
  */
@@ -28,17 +29,19 @@ export async function assertNotShared(
   place: Place,
   volume: VolumeOnHost,
   { isUser = true }: SharingOptions = {}
-): Promise<void> {
+): Promise<readonly number[]> {
   const served = isUser ? {} : ((await context.journal.lun(place))?.owners ?? {})
   const sharers = (await findSharers(context, place, volume)).filter(({ backend }) => served[backend] === undefined)
-  if (sharers.length === 0) return
   const mine = domainOf(place.owner)
+  const domids = [...(mine === undefined ? [] : [mine]), ...sharers.map(({ domid }) => domid)]
+  if (sharers.length === 0) return domids
   const isReader = mine !== undefined && (await isReadOnly(context.xenstore, place.owner))
   for (const sharer of sharers) {
     if (isReader && sharer.isReadOnly) continue
     if (mine !== undefined && (await isSameVm(context, mine, sharer))) continue
     throw await shared(context, place, volume.wwid, sharer)
   }
+  return domids
 }
 
 /** A domain; a stub domain, which runs the device model of another one and has its disks, with the one it serves. */
@@ -83,7 +86,7 @@ async function shared(
 const XEN_BLOCK_LOCK = '/var/run/xen-hotplug/block'
 
 /**
- * Checks for sharing and hands the device over, with no script of Xen's and no other attach in between.
+ * Checks for sharing, unless no volume is given, and hands the device over, with no script of Xen's and no other attach in between.
  *
  * @throws {@link LunError} `LUN_SHARED`, and what `handOver` throws
  */
@@ -92,11 +95,10 @@ export async function guardSharing<T>(
   operation: Operation,
   volume: VolumeOnHost | undefined,
   options: SharingOptions,
-  handOver: () => Promise<T>
+  handOver: (domids: readonly number[] | undefined) => Promise<T>
 ): Promise<T> {
   const check = async (): Promise<T> => {
-    if (volume !== undefined) await assertNotShared(context, operation, volume, options)
-    return await handOver()
+    return await handOver(volume === undefined ? undefined : await assertNotShared(context, operation, volume, options))
   }
   if (domainOf(operation.owner) === undefined) return await check()
   // Who has another volume decides about something else.
