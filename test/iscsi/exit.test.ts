@@ -93,6 +93,7 @@ const COMMANDS: [name: string, command: Command<unknown>, own: Record<number, un
       9: 'ISCSI_LOGOUT_FAILED',
       10: 'ISCSI_LOGOUT_FAILED',
       28: 'ISCSI_LOGOUT_FAILED',
+      32: 'ISCSI_LOGOUT_FAILED',
     },
   ],
   ['rescanSession', session.rescanSession(7), { 0: true, 2: false, 21: false, 22: false }],
