@@ -1,4 +1,4 @@
-import type { BlockDevice } from './devices.ts'
+import { type BlockDevice, isReadOnly } from './devices.ts'
 import type { IoQueue } from './io.ts'
 import { dropPages } from './page-cache.ts'
 import type { StorageArray } from './san.ts'
@@ -82,11 +82,6 @@ export function sysfsOf({ name }: BlockDevice): string {
 function relative(place: string, target: string): string {
   const up = '../'.repeat(place.split('/').length - '/sys/x'.split('/').length)
   return `${up}${target.replace('/sys/', '')}`
-}
-
-/** As a disk is, so is what lies on it. */
-export function isReadOnly({ scsi, part, slaves }: BlockDevice): boolean {
-  return scsi?.identity.isReadOnly ?? (part === undefined ? [...slaves] : [part.disk]).some(isReadOnly)
 }
 
 /** Puts a map onto a disk. */

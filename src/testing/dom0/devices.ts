@@ -67,3 +67,8 @@ export interface BlockDevice {
   readonly scsi: ScsiDevice | undefined
   readonly dm: DmDevice | undefined
 }
+
+/** As a disk is, so is what lies on it. */
+export function isReadOnly({ scsi, part, slaves }: BlockDevice): boolean {
+  return scsi?.identity.isReadOnly ?? (part === undefined ? [...slaves] : [part.disk]).some(isReadOnly)
+}

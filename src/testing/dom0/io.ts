@@ -1,6 +1,5 @@
-import { isReadOnly } from './block.ts'
 import { isClaimed, openBlock } from './claims.ts'
-import type { BlockDevice, ScsiDevice } from './devices.ts'
+import { type BlockDevice, isReadOnly, type ScsiDevice } from './devices.ts'
 import { isOpen, readCached, writeCached } from './page-cache.ts'
 import { readVolume, type StorageArray, type Volume, writeVolume } from './san.ts'
 import type { Scheduler } from './scheduler.ts'

@@ -1,6 +1,5 @@
-import { isReadOnly } from './block.ts'
 import { DEVICE_MAPPER, mayClaim } from './claims.ts'
-import type { BlockDevice } from './devices.ts'
+import { type BlockDevice, isReadOnly } from './devices.ts'
 import type { Kernel } from './kernel.ts'
 import { flushMap, isMultipath } from './multipath-flush.ts'
 import { answerOrder } from './multipathd-language.ts'

@@ -111,8 +111,8 @@ const removeForGuest: Operate = async ({ world, uses, host, actor, signal }) => 
 const warm: Operate = async ({ world, host, actor, signal }) => {
   const { target, lun } = pick(world.random, world.places)
   const request = { target, lun, portals: world.dom0.san.portals }
-  const { stop } = await prewarm(request, { host, owner: `warm ${actor.name}`, ttlMs: HOLD_MS, signal })
-  await stop()
+  const warmed = await prewarm(request, { host, owner: `warm ${actor.name}`, ttlMs: HOLD_MS, signal })
+  await warmed.stop()
 }
 
 const cool: Operate = async ({ world, host, actor, signal }) =>

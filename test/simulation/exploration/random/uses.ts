@@ -1,4 +1,4 @@
-import type { SimulatedDom0 } from 'xen-lun/testing'
+import type { MountOptions, SimulatedDom0 } from 'xen-lun/testing'
 import { pick, type RandomWorld } from './world.ts'
 
 /** Somebody who has a device: while he has it, it must not go. */
@@ -32,22 +32,36 @@ export interface Uses {
 type Way = (dom0: SimulatedDom0, node: string, pid: number) => () => void
 
 const stack = (dom0: SimulatedDom0, on: string, pid: number, uuid: string): (() => void) => {
-  const { remove } = dom0.stackDevice({ on, name: `stacked${pid}`, uuid })
-  return remove
+  const stacked = dom0.stackDevice({ on, name: `stacked${pid}`, uuid })
+  return () => stacked.remove()
+}
+const open = (dom0: SimulatedDom0, node: string, pid: number, as?: string): (() => void) => {
+  const opened = dom0.openDevice(node, pid, 'postgres', as === undefined ? {} : { as })
+  return () => opened.close()
+}
+const mount = (dom0: SimulatedDom0, node: string, pid: number, options: MountOptions): (() => void) => {
+  const mounted = dom0.mount(node, `/srv/${pid}`, options)
+  return () => mounted.unmount()
 }
 const BESIDE_A_MAP: Readonly<Record<string, Way>> = {
-  open: (dom0, node, pid) => dom0.openDevice(node, pid, 'postgres').close,
-  'open by another name': (dom0, node, pid) => dom0.openDevice(node, pid, 'postgres').close,
+  open: (dom0, node, pid) => open(dom0, node, pid),
+  'open by another name': (dom0, node, pid) => open(dom0, node, pid, '/dev/xvda'),
   LVM: (dom0, node, pid) => stack(dom0, node, pid, `LVM-${pid}`),
   crypt: (dom0, node, pid) => stack(dom0, node, pid, `CRYPT-PLAIN-${pid}`),
 }
 const WAYS: typeof BESIDE_A_MAP = {
   ...BESIDE_A_MAP,
-  mount: (dom0, node, pid) => dom0.mount(node, `/srv/${pid}`).unmount,
-  btrfs: (dom0, node, pid) => dom0.mount(node, `/srv/${pid}`, { fsType: 'btrfs' }).unmount,
-  'mount elsewhere': (dom0, node, pid) => dom0.mount(node, `/srv/${pid}`, { isElsewhere: true }).unmount,
-  swap: (dom0, node) => dom0.swapOn(node).swapOff,
-  claim: (dom0, node) => dom0.claimDevice(node).release,
+  mount: (dom0, node, pid) => mount(dom0, node, pid, {}),
+  btrfs: (dom0, node, pid) => mount(dom0, node, pid, { fsType: 'btrfs' }),
+  'mount elsewhere': (dom0, node, pid) => mount(dom0, node, pid, { isElsewhere: true }),
+  swap: (dom0, node) => {
+    const swap = dom0.swapOn(node)
+    return () => swap.swapOff()
+  },
+  claim: (dom0, node) => {
+    const claimed = dom0.claimDevice(node)
+    return () => claimed.release()
+  },
 }
 const FIRST_PID = 5000
 
@@ -90,10 +104,10 @@ export function createUses({ dom0, random }: RandomWorld): Uses {
     },
     serve: (hold, node) => note('guest', node, { hold, release: () => {} }),
     release: hold => {
-      for (const use of [...uses].filter(each => each.hold === hold)) end(use)
+      for (const use of uses) if (use.hold === hold) end(use)
     },
     releaseAll: () => {
-      for (const use of [...uses]) end(use)
+      for (const use of uses) end(use)
     },
     look: () => {
       if (uses.size === 0) return
