@@ -45,7 +45,7 @@ async function listed(world: World): Promise<void> {
   assert.equal(backendPath, await backendOf(world))
   const { result, executed } = await world.traceProcesses(async () => await listAttachments({ host }))
   assert.deepEqual(executed, [])
-  assert.deepEqual(result.unknown, { xenstore: undefined, multipathd: undefined })
+  assert.deepEqual(result.unknown, { xenstore: undefined, multipathd: undefined, journal: undefined })
   const [lun] = result.attachments
   assert.deepEqual(lun?.pathCount, { up: 2, down: 0, unknown: 0 })
   const [found] = lun.guests

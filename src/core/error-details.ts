@@ -89,6 +89,8 @@ export interface ErrorDetails {
   XENSTORE_UNAVAILABLE: { readonly reason: string }
 
   // attachLun, detachLun
+  /** A note of this library's own, damaged or of a later version. `reason` completes "PATH …". */
+  JOURNAL_UNREADABLE: { readonly path: string; readonly reason: string }
   NO_PORTALS: { readonly target: string }
   NO_PATHS: { readonly target: string; readonly lun: number; readonly failures: readonly FailedStep[] }
   LUN_NOT_FOUND: { readonly target: string; readonly lun: number; readonly hctls: readonly string[] }

@@ -53,7 +53,7 @@ function isDnsName(host: string): boolean {
 
 /** `10.0.0.1:3260`, `[fd00::1]:3260`: the form open-iscsi takes and prints. */
 export function formatPortal({ host, port }: Portal): string {
-  return isIPv6(host) ? `[${host}]:${port}` : `${host}:${port}`
+  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`
 }
 
 /** Whether both name the same address and port, however the IPv6 address is written. */
@@ -62,6 +62,7 @@ export function samePortal(a: Portal, b: Portal): boolean {
 }
 
 function canonicalHost(host: string): string {
-  if (!isIPv6(host)) return host.toLowerCase()
-  return new URL(`http://[${host}]/`).hostname
+  const [address = '', ...zone] = host.split('%')
+  if (!isIPv6(address)) return host.toLowerCase()
+  return [new URL(`http://[${address}]/`).hostname, ...zone].join('%')
 }

@@ -75,3 +75,8 @@ export function draftOf(path: string, scratch?: string): string {
   const at = path.lastIndexOf('/')
   return `${scratch ?? path.slice(0, at)}/.${path.slice(at + 1)}.draft`
 }
+
+/** Whether a file's name is that of a draft. */
+export function isDraft(name: string): boolean {
+  return /^\..+\.draft$/.test(name)
+}

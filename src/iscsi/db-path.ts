@@ -25,6 +25,18 @@ export function readEntryName(name: string): Portal | undefined {
   return readPortal(address, port)
 }
 
+/**
+ * Portal and interface of whatever stands in the place of a node record, readable or not. The file of a portal may be of
+ * any interface.
+ */
+export function standsFor(path: string): { readonly portal: Portal; readonly iface: string | undefined } | undefined {
+  const [above = '', name = ''] = path.split('/').slice(-2)
+  const file = readEntryName(name)
+  if (file !== undefined) return { portal: file, iface: undefined }
+  const folder = readEntryName(above)
+  return folder === undefined ? undefined : { portal: folder, iface: name }
+}
+
 /** A record's place in the database, taken apart. */
 export interface RecordPlace {
   readonly root: string

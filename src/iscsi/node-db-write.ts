@@ -1,7 +1,7 @@
 import { invalid } from '../core/check.ts'
 import { LunError } from '../core/error.ts'
 import type { OperationOptions } from '../core/options.ts'
-import { draftOf } from '../host/files.ts'
+import { draftOf, isDraft } from '../host/files.ts'
 import type { Host } from '../host/host.ts'
 import { type DbLockOptions, withDbLock } from './db-lock.ts'
 import { checkPlace, isPresent, type RecordPlace } from './db-path.ts'
@@ -17,6 +17,18 @@ export interface RecordChange {
   restore(options?: OperationOptions): Promise<void>
 }
 
+/** What settings were before, by name, and what they were changed to since; the empty text for none. */
+export type FormerSettings = ReadonlyMap<string, { readonly before: string; readonly ours: readonly string[] }>
+
+/** How a record is changed. */
+export interface UpdateOptions extends OperationOptions {
+  /**
+   * Called under open-iscsi's lock with what is about to change, secrets in plain text, right before the record is
+   * written; what it throws leaves the record as it is. For those who note what they will have to put back.
+   */
+  readonly onChange?: ((former: FormerSettings) => Promise<void>) | undefined
+}
+
 /** Where the database may be, and its lock. */
 export interface WriteOptions extends DbLockOptions {
   readonly roots: readonly string[]
@@ -30,17 +42,26 @@ export async function updateRecord(
   host: WriteHost,
   path: string,
   settings: RecordSettings,
-  { roots, signal, ...lock }: WriteOptions
+  { roots, signal, onChange, ...lock }: WriteOptions & UpdateOptions
 ): Promise<RecordChange> {
   const place = checkPlace(path, roots)
   const changes = checkSettings(settings)
-  const before = await withDbLock(host, async () => await rewrite(host, path, place, changes), { ...lock, signal })
+  const write = async (): Promise<FormerSettings> => await rewrite(host, path, place, changes, onChange)
+  const former = await withDbLock(host, write, { ...lock, signal })
   return {
-    isChanged: [...changes].some(([name, value]) => before.get(name) !== value),
-    restore: async options => {
-      await withDbLock(host, async () => await putBack(host, path, place, before, changes), { ...lock, ...options })
-    },
+    isChanged: former.size > 0,
+    restore: async options => await putBackRecord(host, path, former, { roots, ...lock, ...options }),
   }
+}
+
+export async function putBackRecord(
+  host: WriteHost,
+  path: string,
+  former: FormerSettings,
+  { roots, ...lock }: WriteOptions
+): Promise<void> {
+  const place = checkPlace(path, roots)
+  await withDbLock(host, async () => await putBack(host, path, place, former), lock)
 }
 
 function checkSettings(settings: RecordSettings): ReadonlyMap<string, string> {
@@ -49,12 +70,14 @@ function checkSettings(settings: RecordSettings): ReadonlyMap<string, string> {
   return new Map(entries.map(([name, value]) => [checkSettingName(name), checkSettingValue(name, value)]))
 }
 
+/** Answers what was changed. */
 async function rewrite(
   { files }: WriteHost,
   path: string,
   place: RecordPlace,
-  changes: ReadonlyMap<string, string>
-): Promise<ReadonlyMap<string, string>> {
+  changes: ReadonlyMap<string, string>,
+  onChange: UpdateOptions['onChange']
+): Promise<FormerSettings> {
   const text = (await isPresent(files, path, place)) ? await files.read(path) : undefined
   if (text === undefined) {
     throw new LunError('ISCSI_NO_RECORD', `${path} is gone`, { target: place.owner, portal: undefined })
@@ -65,23 +88,24 @@ async function rewrite(
   }
   checkAdditions(settings, changes)
   const edit = editRecord(text, changes)
+  const former = new Map(
+    [...edit.before].flatMap(([name, before]) => {
+      const value = changes.get(name) ?? ''
+      return value === before ? [] : [[name, { before, ours: [value] }] as const]
+    })
+  )
+  if (former.size > 0) await onChange?.(former)
   // Not in the record's folder: iscsiadm takes every file there for a record.
   if (edit.text !== text) await files.replace(path, edit.text, MODE, place.root)
-  return edit.before
+  return former
 }
 
-async function putBack(
-  { files }: WriteHost,
-  path: string,
-  place: RecordPlace,
-  before: ReadonlyMap<string, string>,
-  ours: ReadonlyMap<string, string>
-): Promise<void> {
+async function putBack({ files }: WriteHost, path: string, place: RecordPlace, former: FormerSettings): Promise<void> {
   const text = (await isPresent(files, path, place)) ? await files.read(path) : undefined
   if (text === undefined) return
-  const now = editRecord(text, ours).before
-  const former = new Map([...before].filter(([name]) => now.get(name) === ours.get(name)))
-  const edit = editRecord(text, former)
+  const now = editRecord(text, new Map([...former.keys()].map(name => [name, '']))).before
+  const ours = [...former].filter(([name, setting]) => setting.ours.includes(now.get(name) ?? ''))
+  const edit = editRecord(text, new Map(ours.map(([name, { before }]) => [name, before])))
   if (edit.text !== text) await files.replace(path, edit.text, MODE, place.root)
 }
 
@@ -107,4 +131,24 @@ async function removeNode({ files }: WriteHost, path: string, place: RecordPlace
   if (file !== undefined) await files.removeDirectory(`${root}/nodes/${owner}/${entry}`)
   await files.removeDirectory(`${root}/nodes/${owner}`)
   return isRemoved
+}
+
+/** Drafts of records, which hold what the records were to hold, secrets too. A living writer's are among them. */
+export async function findDrafts({ files }: Pick<Host, 'files'>, roots: readonly string[]): Promise<readonly string[]> {
+  const found = await Promise.all(
+    roots.map(async root => (await files.list(root)).filter(isDraft).map(name => `${root}/${name}`))
+  )
+  return found.flat()
+}
+
+/** Removes the drafts that are there while nobody writes. */
+export async function removeDrafts(host: WriteHost, { roots, ...lock }: WriteOptions): Promise<void> {
+  if ((await findDrafts(host, roots)).length === 0) return
+  await withDbLock(
+    host,
+    async () => {
+      for (const path of await findDrafts(host, roots)) await host.files.remove(path)
+    },
+    lock
+  )
 }

@@ -4,7 +4,16 @@ import { createTurns } from '../flow/turns.ts'
 import type { Host } from '../host/host.ts'
 import { DB_ROOTS, findRoot } from './db-path.ts'
 import { type DiscoveryRecords, type NodeRecords, readDiscovery, readTargetFolder, sortOut } from './node-db-read.ts'
-import { type RecordChange, removeRecord, updateRecord } from './node-db-write.ts'
+import {
+  type FormerSettings,
+  findDrafts,
+  putBackRecord,
+  type RecordChange,
+  removeDrafts,
+  removeRecord,
+  type UpdateOptions,
+  updateRecord,
+} from './node-db-write.ts'
 import type { RecordSettings } from './record-settings.ts'
 
 export type {
@@ -16,7 +25,7 @@ export type {
   RecordLink,
 } from './node-db-read.ts'
 
-export type { RecordChange } from './node-db-write.ts'
+export type { FormerSettings, RecordChange, UpdateOptions } from './node-db-write.ts'
 export type { RecordSettings } from './record-settings.ts'
 
 /**
@@ -39,13 +48,24 @@ export interface NodeDb {
    * setting that identifies the record, or one this record lacks and not every open-iscsi knows; `ISCSI_NO_RECORD`;
    * `NODE_RECORD_BROKEN`; `LOCK_TIMEOUT`
    */
-  update(record: { readonly path: string }, settings: RecordSettings, options?: OperationOptions): Promise<RecordChange>
+  update(record: { readonly path: string }, settings: RecordSettings, options?: UpdateOptions): Promise<RecordChange>
+  /**
+   * Puts back what settings of a record were, except those that are something else by now than what they were changed
+   * to; does nothing if the record is gone.
+   *
+   * @throws {@link LunError} `INVALID_INPUT` for a path that is not that of a record; `LOCK_TIMEOUT`
+   */
+  putBack(record: { readonly path: string }, former: FormerSettings, options?: OperationOptions): Promise<void>
   /**
    * Deletes one node record, the links to it, and the folders this leaves empty. False if it is gone already.
    *
    * @throws {@link LunError} `INVALID_INPUT` for a path that is not that of a node record; `LOCK_TIMEOUT`
    */
   remove(path: string, options?: OperationOptions): Promise<boolean>
+  /** Files in which somebody writes a record anew, or died while doing so: they hold its secrets. */
+  drafts(): Promise<readonly string[]>
+  /** Removes those of them that nobody writes any more. @throws {@link LunError} `LOCK_TIMEOUT` */
+  removeDrafts(options?: OperationOptions): Promise<void>
 }
 
 /** Where the database is. */
@@ -93,9 +113,14 @@ export function createNodeDb(host: Pick<Host, 'files' | 'clock' | 'locks'>, opti
       const names = await files.list(folder)
       return sortOut((await Promise.all(names.map(async name => await readDiscovery(host, folder, name)))).flat())
     },
-    update: async ({ path }, settings, { signal } = {}) =>
-      await writers.take('', async () => await updateRecord(host, path, settings, { ...lock, signal })),
+    update: async ({ path }, settings, { signal, onChange } = {}) =>
+      await writers.take('', async () => await updateRecord(host, path, settings, { ...lock, signal, onChange })),
+    putBack: async ({ path }, former, { signal } = {}) =>
+      await writers.take('', async () => await putBackRecord(host, path, former, { ...lock, signal })),
     remove: async (path, { signal } = {}) =>
       await writers.take('', async () => await removeRecord(host, path, { ...lock, signal })),
+    drafts: async () => await findDrafts(host, roots),
+    removeDrafts: async ({ signal } = {}) =>
+      await writers.take('', async () => await removeDrafts(host, { ...lock, signal })),
   }
 }

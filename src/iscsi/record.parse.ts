@@ -41,6 +41,8 @@ export interface RecordText {
 export const RECORD_BEGIN = '# BEGIN RECORD'
 export const RECORD_END = '# END RECORD'
 // Blanks are those of C's isspace(): a no-break space or U+2028 belongs to a value.
+/** The reason of a file without anything in it. */
+export const IS_EMPTY = 'is empty'
 const SETTING = /^([^ \t\v\f\r=]+)[ \t\v\f\r]*=[ \t\v\f\r]*([^]*)$/
 const BLANKS = /^[ \t\v\f\r]+|(?<![ \t\v\f\r])[ \t\v\f\r]+$/g
 
@@ -60,17 +62,18 @@ export function readRecordText(text: string): RecordText {
   const settings = new Map<string, string>()
   const flawed = (line: number, reason: string): RecordText => ({ settings, flaw: { line, reason } })
   const lines = linesOf(text)
-  if (text.trim() === '') return flawed(1, 'is empty')
-  if (!text.endsWith('\n')) return flawed(lines.length, 'ends in the middle of a line')
+  if (text.trim() === '') return flawed(1, IS_EMPTY)
+  const isCut = lines.some(line => line.startsWith(RECORD_BEGIN)) && !lines.some(line => line.startsWith(RECORD_END))
+  // A whole record needs no last line break: iscsiadm takes it as it is.
+  if (isCut && !text.endsWith('\n')) return flawed(lines.length, 'ends in the middle of a line')
   for (const [n, raw] of lines.entries()) {
     if (/^[ \t\v\f\r]*(?:#|$)/.test(raw)) continue
     const setting = readSettingLine(raw)
     if (setting === undefined) return flawed(n + 1, 'is no setting')
     if (isSet(setting.value)) settings.set(setting.name, setting.value)
   }
-  const isBegun = lines.some(line => line.startsWith(RECORD_BEGIN))
-  if (isBegun && !lines.some(line => line.startsWith(RECORD_END)))
-    return flawed(lines.length, 'is cut off before its end')
+  if (isCut) return flawed(lines.length, 'is cut off before its end')
+  if (settings.size === 0) return flawed(lines.length, 'holds no setting')
   return { settings }
 }
 

@@ -27,8 +27,9 @@ import { assertNotShared } from './volume/sharing.ts'
  *
  * On abort or timeout it takes back what it did, waiting for logins on their way, then rejects.
  *
- * @throws {@link LunError} `INVALID_INPUT` before anything is touched; `LUN_SHARED`, `NO_PORTALS`, `ISCSI_AUTH_FAILED`,
- * `ISCSI_LOGIN_REJECTED`, `ISCSI_PORTAL_UNREACHABLE`, `ISCSID_NOT_RUNNING`, `MULTIPATHD_NOT_RUNNING`, `LUN_NOT_FOUND`,
+ * @throws {@link LunError} `INVALID_INPUT` before anything is touched; `JOURNAL_UNREADABLE` likewise, when nobody knows
+ * who holds the LUN or its target's sessions; `LUN_SHARED`, `NO_PORTALS`, `ISCSI_AUTH_FAILED`, `ISCSI_LOGIN_REJECTED`,
+ * `ISCSI_PORTAL_UNREACHABLE`, `ISCSID_NOT_RUNNING`, `NODE_RECORD_BROKEN`, `MULTIPATHD_NOT_RUNNING`, `LUN_NOT_FOUND`,
  * `LUN_MISMATCH`, `MULTIPATH_REQUIRED`, `DEVICE_UNREADABLE`, `NO_PATHS` when paths failed for different reasons,
  * `TIMEOUT`, `LOCK_TIMEOUT`, `ATTACH_NOT_UNDONE`
  * @example
@@ -71,6 +72,7 @@ export async function attachAs(
 }
 
 async function attachLocked(context: Context, operation: Operation, wish: Wish): Promise<Established> {
+  await removeDrafts(context, operation)
   await finishTarget(context, operation)
   await restoreQueueing(context, operation)
   const entry = await context.journal.lun(operation)
@@ -91,6 +93,17 @@ async function attachLocked(context: Context, operation: Operation, wish: Wish):
     if (wish.multipath === 'required' || !isMapFailure) throw error
     operation.emit({ type: 'warning', message: `one plain path only: ${error.message}` })
     return await attachSingle(context, operation, wish, endpoints, holder)
+  }
+}
+
+/** Secrets of one who died while writing them. That it cannot be done is no reason to fail. */
+async function removeDrafts({ nodeDb }: Context, { signal, emit }: Operation): Promise<void> {
+  try {
+    await nodeDb.removeDrafts({ signal })
+  } catch (error) {
+    signal.throwIfAborted()
+    const reason = error instanceof Error ? error.message : String(error)
+    emit({ type: 'warning', message: `drafts of node records that a dead process left stay: ${reason}` })
   }
 }
 

@@ -52,7 +52,8 @@ const MAX_LINGER_MS = 3_600_000
  * On abort or timeout it stops between two steps; calling it again goes on from there.
  *
  * @throws {@link LunError} `LUN_IN_USE` (nothing was changed), `DETACH_INCOMPLETE` (with what is left), `INVALID_INPUT`,
- * `TIMEOUT` (also where nobody can say whether the LUN is used), `LOCK_TIMEOUT`, `MULTIPATHD_NOT_RUNNING`
+ * `TIMEOUT` (also where nobody can say whether the LUN is used), `LOCK_TIMEOUT`, `MULTIPATHD_NOT_RUNNING`;
+ * `JOURNAL_UNREADABLE` (nothing was changed) when nobody knows who holds the LUN
  * @example
  * ```ts
  * import { detachLun } from 'xen-lun'
@@ -83,8 +84,8 @@ export async function detachLocked(context: Context, operation: Operation, optio
   const { journal, host } = context
   await restoreQueueing(context, operation)
   const entry = await journal.lun(operation)
-  const { owners = {} } = entry ?? {}
-  const held = owners[owner]
+  const owners = entry?.owners ?? new Map<string, Owner>()
+  const held = owners.get(owner)
   const others = (await currentOwners(host.files, owners)).filter(name => name !== owner)
   const kept = { target, lun, wwid: entry?.wwid, owners: others, writes: 'written' } as const
   if (others.length > 0) {

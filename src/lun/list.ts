@@ -41,6 +41,7 @@ export async function listAttachments(options: ListOptions = {}): Promise<Listin
   const context = createContext(host)
   await using xenstore = context.xenstore
   const luns = await findLuns(context)
+  const flaws = await context.journal.unreadable()
   signal?.throwIfAborted()
   const hasMaps = luns.some(({ map }) => map !== undefined)
   const multipathd = await tell(async () => (hasMaps ? await context.multipath.maps({ signal }) : []), signal)
@@ -55,13 +56,17 @@ export async function listAttachments(options: ListOptions = {}): Promise<Listin
     attachments: listed
       .map(({ attachment, disks }) => ({ ...attachment, guests: disks.map(disk => guests.of(disk)) }))
       .toSorted((a, b) => (a.target === b.target ? a.lun - b.lun : a.target < b.target ? -1 : 1)),
-    unknown: { xenstore: guests.problem, multipathd: 'problem' in multipathd ? multipathd.problem : undefined },
+    unknown: {
+      xenstore: guests.problem,
+      multipathd: 'problem' in multipathd ? multipathd.problem : undefined,
+      journal: flaws.length === 0 ? undefined : flaws.map(({ path, reason }) => `${path} ${reason}`).join('; '),
+    },
   }
 }
 
 /** A LUN of the journal, of a session, or of both. */
 interface FoundLun extends LunPlace, LunDescription {
-  readonly entry: LunEntry | undefined
+  readonly entry: LunEntry | 'unknown' | undefined
   readonly isStale: boolean
   /** All of its target. */
   readonly sessions: readonly IscsiSession[]
@@ -81,17 +86,23 @@ async function findLuns(context: Context): Promise<readonly FoundLun[]> {
       }))
     )
   )
-  const places = new Map([...seen.flat(), ...noted].map(place => [`${place.target},${place.lun}`, place]))
+  const told = noted.map(place => ({ ...place, entry: place.entry ?? ('unknown' as const) }))
+  const places = new Map([...seen.flat(), ...told].map(place => [`${place.target},${place.lun}`, place]))
   const found = await Promise.all(
     [...places.values()].map(async (place): Promise<FoundLun> => {
       const own = sessions.filter(({ target }) => target === place.target)
       const devices = await findDevices(context, own, place.lun)
-      const description = await describeLun(host.files, devices, place.isStale ? undefined : place.entry?.wwid)
+      const description = await describeLun(host.files, devices, place.isStale ? undefined : knownOf(place)?.wwid)
       return { ...place, ...description, sessions: own, devices }
     })
   )
   // An array's controller is a device without a disk.
   return found.filter(({ entry, disks }) => entry !== undefined || disks.length > 0)
+}
+
+/** What is known of its entry. */
+function knownOf({ entry }: Pick<FoundLun, 'entry'>): LunEntry | undefined {
+  return entry === 'unknown' ? undefined : entry
 }
 
 interface Around {
@@ -108,22 +119,24 @@ async function describe(
   readonly disks: readonly GuestDisk[]
 }> {
   const { host, scsi, journal } = context
-  const { target, lun, entry, isStale, map, disks, devices } = found
+  const { target, lun, isStale, map, disks, devices } = found
+  const entry = knownOf(found)
   const block = map === undefined ? disks[0] : await readBlockDevice(host.files, map.dm)
   const [first] = devices
   const kernelName = first === undefined ? undefined : (await scsi.identity(first.hctl, { live: false })).wwid
   const told = 'answer' in multipathd ? multipathd.answer.find(({ device }) => device === map?.dm) : 'unknown'
-  const logins = entry === undefined || isStale ? [] : (await journal.target(target)).logins
+  const noted = entry === undefined || isStale ? undefined : await journal.tryTarget(target)
+  const logins = noted === undefined || 'reason' in noted ? [] : noted.logins
   const paths = await listPaths(scsi, { ...found, logins, told })
   const users = [map === undefined ? undefined : block, ...disks].filter(device => device !== undefined)
-  const attachment = {
+  const attachment: Omit<ListedAttachment, 'guests'> = {
     target,
     lun,
     wwid: entry?.wwid ?? map?.wwid ?? kernelName,
     device: block === undefined ? undefined : nodeOf(block).device,
     sizeBytes: block?.sizeBytes,
     map: map === undefined ? undefined : listMap(map, told),
-    owners: isStale ? [] : await listOwners(host.files, entry),
+    owners: found.entry === 'unknown' ? 'unknown' : isStale ? [] : await listOwners(host.files, entry),
     paths,
     pathCount: countPaths(paths),
     isBusy: await isAtWork(host, found),
@@ -139,7 +152,7 @@ function listMap({ name, dm }: { readonly name: string; readonly dm: string }, t
 
 async function listOwners(files: Files, entry: LunEntry | undefined): Promise<readonly ListedOwner[]> {
   return await Promise.all(
-    Object.entries(entry?.owners ?? {}).map(async ([name, { state, process, expiry }]) => {
+    [...(entry?.owners ?? [])].map(async ([name, { state, process, expiry }]) => {
       const id = parseProcessId(process)
       const isProcessAlive = id === undefined ? ('unknown' as const) : await isAlive(files, id)
       const expiresInMs =

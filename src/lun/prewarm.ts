@@ -111,14 +111,14 @@ async function coolDownLocked(
 ): Promise<Detachment> {
   const { target, lun, owner } = operation
   const entry = await context.journal.lun(operation)
-  const held = entry?.owners[owner]
+  const held = entry?.owners.get(owner)
   if (held !== undefined && !isLasting(held)) return await detachLocked(context, operation, options)
   if (entry === undefined) {
     // Nobody holds it, so what is left of ours is of one who died on the way in or out.
     await context.journal.forgetLun(operation)
     await leaveTarget(context, operation, { removeMs: options.timeoutMs ?? OPERATION_TIMEOUT_MS })
   }
-  const owners = Object.keys(entry?.owners ?? {})
+  const owners = [...(entry?.owners.keys() ?? [])]
   return { outcome: 'already-detached', target, lun, wwid: entry?.wwid, owners, writes: 'written' }
 }
 

@@ -63,7 +63,9 @@ export async function releaseExpired(options: ReleaseExpiredOptions = {}): Promi
 async function nextExpiryMs({ journal, host }: Context): Promise<number | undefined> {
   const nowMs = await uptimeMs(host.files)
   const current = (await journal.luns()).filter(({ isStale }) => !isStale)
-  const ends = current.flatMap(({ entry }) => Object.values(entry.owners).map(({ expiry }) => expiry?.untilMs ?? 0))
+  const ends = current.flatMap(({ entry }) =>
+    [...(entry?.owners.values() ?? [])].map(({ expiry }) => expiry?.untilMs ?? 0)
+  )
   const next = Math.min(...ends.filter(untilMs => untilMs > nowMs))
   return Number.isFinite(next) ? Math.ceil(next - nowMs) : undefined
 }

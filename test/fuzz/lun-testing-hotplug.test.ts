@@ -20,9 +20,10 @@ import { outcome, testReader } from './reader.ts'
 
 const TARGET = iqn('iqn.2001-05.com.example:vm1')
 const PATH = `/run/xen-lun/targets/${TARGET}.json`
+const BOOT_ID = '/proc/sys/kernel/random/boot_id'
 const PROCESS = '4711 123456 4026531836'
-const ENTRY: TargetEntry & { readonly bootId: string } = {
-  bootId: '',
+const ENTRY: Omit<TargetEntry, 'changes'> & { readonly bootId: string } = {
+  bootId: 'b',
   records: ['10.0.1.1:3260 default'],
   logins: ['10.0.1.1:3260 default', '[fd00::1]:3260 eth1'],
   discoveries: ['10.0.1.1:3260'],
@@ -39,8 +40,10 @@ const LUN = {
 }
 
 testReader('what is noted of a target', {
-  read: text => parseTargetEntry(text, ''),
-  check: ({ records, logins, discoveries, jobs }) => {
+  read: text => parseTargetEntry(text, 'b'),
+  check: found => {
+    if ('flaw' in found) return
+    const { records, logins, discoveries, jobs } = found.entry
     for (const item of [...records, ...logins]) ensureFilled(item, 'item')
     for (const at of discoveries) ensurePortal(portal(at))
     for (const { untilMs } of Object.values(jobs)) ensure(Number.isFinite(untilMs), 'is no time', untilMs)
@@ -52,9 +55,11 @@ testReader('what is noted of a target', {
 
 testReader('what is noted of a LUN', {
   read: text => parseLunEntry(text, 'b'),
-  check: ({ entry: { wwid: name, owners } }) => {
+  check: found => {
+    if ('flaw' in found) return
+    const { wwid: name, owners } = found.entry
     if (name !== undefined) wwid(name)
-    for (const [owner, { state, expiry }] of Object.entries(owners)) {
+    for (const [owner, { state, expiry }] of owners) {
       ensureFilled(owner, 'owner')
       ensureOneOf(state, ['attaching', 'attached', 'detaching'], 'state')
       if (expiry === undefined) continue
@@ -71,11 +76,17 @@ describe('what is noted of a target', () => {
   const text = fc.string({ minLength: 1 })
   const notes = fc.record({ records: fc.uniqueArray(text), logins: fc.uniqueArray(text) }, { noNullPrototype: true })
 
-  it('reads what was noted, whatever was in its file before', async () => {
+  it('reads what was noted, or leaves a file that it cannot read as it is', async () => {
     await fc.assert(
       fc.asyncProperty(notes, garbage([JSON.stringify(ENTRY)]), async (noted, before) => {
-        const journal = createJournal(createMemoryFiles({ files: { [PATH]: before } }))
-        const former = await journal.target(TARGET)
+        const files = createMemoryFiles({ files: { [PATH]: before, [BOOT_ID]: 'b\n' } })
+        const journal = createJournal(files)
+        const former = await journal.tryTarget(TARGET)
+        if ('reason' in former) {
+          await expect(journal.noteTarget(TARGET, noted)).rejects.toMatchObject({ code: 'JOURNAL_UNREADABLE' })
+          expect(files.contents.get(PATH)).toBe(before)
+          return
+        }
         await journal.noteTarget(TARGET, noted)
         const now = await journal.target(TARGET)
         expect(new Set(now.records)).toEqual(new Set([...former.records, ...noted.records]))

@@ -28,7 +28,10 @@ describe('portals', () => {
 
   it('survive the junk row of an empty record and names nobody can use', () => {
     const text = `[]:3260,4294967295 \n[]:3260,4294967295 ${V1}\n10.0.0.1:3260,1 iqn.not-one\n10.0.0.1:0,1 ${V1}\n[fe80::1%2]:3260,1 ${V1}\n10.0.0.9:3260,1 ${V1}\n`
-    expect(parsePortals(text, TOOL)).toEqual([{ target: V1, portal: portal('10.0.0.9'), tpgt: 1 }])
+    expect(parsePortals(text, TOOL)).toEqual([
+      { target: V1, portal: { host: 'fe80::1%2', port: 3260 }, tpgt: 1 },
+      { target: V1, portal: portal('10.0.0.9'), tpgt: 1 },
+    ])
   })
 
   it.each([

@@ -216,13 +216,24 @@ test('what a live process has half done is left alone', async () => {
 })
 
 describe('after a reboot', () => {
-  test('of a host whose /run is empty there is nothing to be done, and attach works', async () => {
+  test('of a host whose /run is empty our node records go, and attach works', async () => {
     const dom0 = createDom0()
     await startGuest(dom0)
     await dom0.reboot()
-    expect(await reconcile(dom0)).toEqual({ isApplied: false, ...nothing })
-    expect(dom0.state()).toMatchObject({ sessions: [], maps: [], journal: [] })
+    expect(await plan(dom0)).toEqual(['leave: no LUN of it is attached'])
+    await apply(dom0)
+    expect(dom0.state()).toMatchObject({ sessions: [], maps: [], journal: [], records: [] })
     await startGuest(dom0)
+  })
+
+  test('an attach takes our node records over, and its detach deletes them', async () => {
+    const dom0 = createDom0()
+    await startGuest(dom0)
+    await dom0.reboot()
+    const lun = await attach(dom0)
+    expect(await plan(dom0)).toEqual([])
+    await lun.detach()
+    expect(dom0.state()).toMatchObject({ sessions: [], maps: [], journal: [], records: [] })
   })
 
   test('what an earlier boot noted is forgotten, and its node records go', async () => {

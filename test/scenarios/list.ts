@@ -7,7 +7,7 @@ import type { World } from './world.ts'
 async function listing(world: World): Promise<void> {
   const volumes = await presentLuns(world, 0, 1)
   const { host } = world
-  const nothing = { xenstore: undefined, multipathd: undefined }
+  const nothing = { xenstore: undefined, multipathd: undefined, journal: undefined }
   assert.deepEqual(await listAttachments({ host }), { attachments: [], unknown: nothing })
   const first = await attach(world)
   const second = await attach(world, { lun: 1 }, { owner: 'backup' })
@@ -20,7 +20,12 @@ async function listing(world: World): Promise<void> {
     [first, second].map(({ lun, device }) => [target, lun, volumes.get(lun)?.wwid, device, 64 << 20])
   )
   assert.deepEqual(
-    result.attachments.map(({ owners, guests, pathCount, map }) => [owners[0]?.name, guests, pathCount, map?.state]),
+    result.attachments.map(({ owners, guests, pathCount, map }) => [
+      typeof owners === 'string' ? owners : owners[0]?.name,
+      guests,
+      pathCount,
+      map?.state,
+    ]),
     ['default', 'backup'].map(name => [name, [], { up: 2, down: 0, unknown: 0 }, 'active'])
   )
   for (const { paths } of result.attachments) {

@@ -20,9 +20,10 @@ describe('a reboot', () => {
     const { host } = dom0
     await dom0.reboot()
 
-    const nothing = { sessions: [], disks: [], maps: [], watched: [], journal: [], vbds: [] }
+    const nothing = { sessions: [], disks: [], maps: [], watched: [], vbds: [] }
     expect(dom0.state()).toMatchObject({ ...nothing, records, wwids })
     expect([records.length, wwids]).toEqual([2, [lun.wwid]])
+    expect(dom0.state().journal).toEqual([`/var/lib/xen-lun/records/${target}.json`])
     expect(dom0.host).not.toBe(host)
     const { files } = dom0.host
     expect(await files.read('/run/note')).toBeUndefined()

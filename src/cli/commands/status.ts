@@ -18,6 +18,7 @@ function describe({ attachments, unknown }: Listing): readonly string[] {
     ...(attachments.length === 0 ? ['nothing is attached'] : table([HEAD, ...attachments.map(toRow)])),
     ...attachments.flatMap(describeProblems),
     ...(unknown.xenstore === undefined ? [] : [`guests are unknown: ${unknown.xenstore}`]),
+    ...(unknown.journal === undefined ? [] : [`owners are unknown: ${unknown.journal}`]),
     ...(unknown.multipathd === undefined ? [] : [`maps and paths are unknown: ${unknown.multipathd}`]),
   ]
 }
@@ -40,6 +41,7 @@ function stateOf({ isStale, isBusy, map, pathCount: { up, down, unknown } }: Lis
 
 function ownersOf({ owners, guests }: ListedAttachment): string {
   const others = guests.filter(({ isOwner }) => !isOwner).map(guest => `${nameOf(guest)} (not by xen-lun)`)
+  if (owners === 'unknown') return ['?', ...others].join(', ')
   const names = owners.map(owner => {
     const guest = guests.find(({ backend }) => backend === owner.name)
     return `${guest === undefined ? owner.name : nameOf(guest)}${remarks(owner)}`

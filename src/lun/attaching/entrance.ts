@@ -69,6 +69,6 @@ export async function whileAttached<T>(
 /** The caller has the LUN's lock. @throws {@link LunError} `LUN_NOT_FOUND` when the owner does not hold it any more */
 export async function assertHeld({ journal }: Context, place: Place): Promise<void> {
   const { target, lun, owner } = place
-  if ((await journal.lun(place))?.owners[owner]?.state === 'attached') return
+  if ((await journal.lun(place))?.owners.get(owner)?.state === 'attached') return
   throw new LunError('LUN_NOT_FOUND', `LUN ${lun} of ${target} is no longer attached`, { target, lun, hctls: [] })
 }

@@ -18,11 +18,11 @@ export interface Hold {
 
 export async function holdLun(context: Context, operation: Operation, ttlMs: number | undefined): Promise<Hold> {
   const { journal } = context
-  const { wwid, owners = {} } = (await journal.lun(operation)) ?? {}
-  const former = owners[operation.owner]
+  const { wwid, owners = new Map<string, Owner>() } = (await journal.lun(operation)) ?? {}
+  const former = owners.get(operation.owner)
   const isNew = former?.state !== 'attached'
   if (isNew) await journal.noteOwner(operation, operation.owner, 'attaching', await expiryOf(context, ttlMs))
-  const isHeld = Object.values(owners).some(({ state }) => state === 'attached')
+  const isHeld = [...owners.values()].some(({ state }) => state === 'attached')
   return { ttlMs, isNew, former, wwid: isHeld ? wwid : undefined }
 }
 
@@ -43,7 +43,7 @@ export async function restoreHold({ journal }: Context, operation: Operation, { 
 /** Ends the holds that were there for this owner to come. That never fails an attach, since they expire all the same. */
 export async function consumeHolds({ journal }: Context, operation: Operation): Promise<void> {
   try {
-    const gone = consumedBy(operation.owner, (await journal.lun(operation))?.owners ?? {})
+    const gone = consumedBy(operation.owner, (await journal.lun(operation))?.owners ?? new Map())
     if (gone.length > 0) await journal.dropOwners(operation, gone)
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error)

@@ -9,6 +9,7 @@ import { liveSession, sessionsAt } from './endpoints.ts'
 import { loginError, unusable } from './login-error.ts'
 import type { Made } from './made.ts'
 import type { PathContext } from './path.ts'
+import { areAll } from './records.ts'
 
 /** Time iscsiadm takes beyond the login itself, on a slow host. */
 const MARGIN_MS = 15_000
@@ -121,10 +122,10 @@ async function callAll(
   made.logins.push(...absent)
   made.jobs.push(...Object.keys(jobs))
   await journal.noteTarget(target, { logins: keys, jobs })
-  const { records } = await nodeDb.recordsOf(target)
+  const isAll = areAll(await nodeDb.recordsOf(target), absent)
   signal.throwIfAborted()
   // Its one answer would not tell a portal that fails from one where somebody else logs in.
-  const isWhole = absent.length > 1 && absent.length === records.length && !isBeside
+  const isWhole = absent.length > 1 && isAll && !isBeside
   // Not given the signal: a killed iscsiadm leaves iscsid logging in, and then nobody knows when that ends.
   const timeoutMs = 2 * wish.loginTimeoutMs + MARGIN_MS
   const call = (endpoint?: Endpoint): Call => {

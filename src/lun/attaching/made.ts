@@ -141,7 +141,7 @@ async function leave(
 ): Promise<readonly FailedStep[]> {
   const { journal } = context
   const { owner } = operation
-  const others = Object.keys((await journal.lun(operation))?.owners ?? {}).filter(name => name !== owner)
+  const others = [...((await journal.lun(operation))?.owners.keys() ?? [])].filter(name => name !== owner)
   const isLast = isHoldNew && isGone && others.length === 0
   const { failed } = await leaveTarget(context, operation, {
     removeMs: REMOVE_MS,

@@ -3,8 +3,10 @@ import { formatPortal, samePortal } from '../../core/portal.ts'
 import type { Secret } from '../../core/secret.ts'
 import { chapSettings } from '../../iscsi/chap.ts'
 import type { TargetPortal } from '../../iscsi/iscsiadm.ts'
-import type { NodeRecord } from '../../iscsi/node-db.ts'
+import type { FormerSettings, NodeRecord, NodeRecords } from '../../iscsi/node-db.ts'
+import { IS_EMPTY } from '../../iscsi/record.parse.ts'
 import type { Context } from '../context.ts'
+import { standsAt } from '../detaching/give-back.ts'
 import { jobsFor } from '../journal/jobs.ts'
 import type { Operation } from '../operation.ts'
 import { type AttachWish, type Endpoint, endpointKey } from '../request.ts'
@@ -14,19 +16,23 @@ const SECOND_MS = 1000
 
 /**
  * Makes sure every endpoint has a node record that does what we want: no login at boot, no scan for every LUN of the
- * target, one bounded try per login. A record that was there keeps its node.startup: that is its owner's decision.
+ * target, one bounded try per login. A record that was there keeps its node.startup: that is its owner's decision; what
+ * else is changed in it is noted before, to be put back when the target is left.
+ *
+ * @throws {@link LunError} `NODE_RECORD_BROKEN` for one that making it anew would destroy
  */
 export async function ensureRecords(
   context: Context,
-  { signal }: Pick<Operation, 'signal'>,
+  { signal, emit }: Pick<Operation, 'signal' | 'emit'>,
   wish: AttachWish,
   endpoints: readonly Endpoint[],
   made: Made
 ): Promise<void> {
   const { iscsiadm, nodeDb, journal } = context
   const { target } = wish
-  const before = (await nodeDb.recordsOf(target)).records
-  const missing = endpoints.filter(endpoint => findRecord(before, endpoint) === undefined)
+  const before = await nodeDb.recordsOf(target)
+  const missing = endpoints.filter(endpoint => recordsAt(before, endpoint).length === 0)
+  for (const endpoint of missing) assertNoneLost(before, endpoint)
   const records = missing.map(endpointKey)
   const jobs = missing.length > 0 ? await jobsFor(context, 'record', records, 0) : {}
   if (missing.length > 0) {
@@ -42,24 +48,56 @@ export async function ensureRecords(
       await iscsiadm.createRecord({ target, ...endpoint, tpgt }, { signal })
     })
   )
-  const now = (await nodeDb.recordsOf(target)).records
-  const created = now.filter(({ path }) => !before.some(record => record.path === path))
+  const now = await nodeDb.recordsOf(target)
   await journal.strikeTarget(target, {
     jobs: Object.keys(jobs),
     // Whoever makes such a record later is not us.
-    records: records.filter(key => !now.some(record => endpointKey(record) === key)),
+    records: records.filter(key => ![...now.records, ...now.broken].some(record => standsAt(record, key))),
   })
   const failed = attempts.find(attempt => attempt.status === 'rejected')
   if (failed !== undefined) throw failed.reason
   await Promise.all(
     endpoints.map(async endpoint => {
-      const record = findRecord(now, endpoint)
-      if (record === undefined) throw noRecord(wish, endpoint)
-      const isCreated = created.includes(record)
-      const change = await nodeDb.update(record, settingsFor(wish, isCreated), { signal })
-      if (!isCreated && change.isChanged) made.restores.push(async () => await change.restore())
+      const records = recordsAt(now, endpoint)
+      if (records.length === 0) throw noRecord(wish, endpoint)
+      // One portal may have several, of different portal group tags, and a login takes them all.
+      for (const record of records) {
+        const isCreated = !before.records.some(({ path }) => path === record.path)
+        const onChange = async (former: FormerSettings): Promise<void> =>
+          await journal.noteChange(target, { path: record.path, endpoint: endpointKey(endpoint), former })
+        const settings = settingsFor(wish, isCreated)
+        const change = await nodeDb.update(record, settings, { signal, ...(!isCreated && { onChange }) })
+        if (!isCreated && change.isChanged) made.restores.push(async () => await change.restore())
+        warnOfStartup(emit, record, { isCreated })
+      }
     })
   )
+}
+
+/** The records of a target are those of these endpoints, one each, and no others, readable or not. */
+export function areAll({ records, broken }: NodeRecords, endpoints: readonly Endpoint[]): boolean {
+  if (broken.length > 0 || records.length !== endpoints.length) return false
+  const asked = endpoints.flatMap(endpoint => recordsAt({ records }, endpoint))
+  return new Set(asked).size === records.length
+}
+
+/** What iscsiadm would overwrite without a word, making a record where one is that we cannot read. */
+function assertNoneLost({ broken }: NodeRecords, endpoint: Endpoint): void {
+  const lost = broken.find(record => record.reason !== IS_EMPTY && standsAt(record, endpointKey(endpoint)))
+  if (lost === undefined) return
+  const { path, line, reason } = lost
+  throw new LunError('NODE_RECORD_BROKEN', `${path}: line ${line} ${reason}`, { path, line, reason })
+}
+
+/** At boot the host logs in by it, as it is then; only when nothing of the target is attached is it as it was. */
+function warnOfStartup(
+  emit: Operation['emit'],
+  { path, startup }: NodeRecord,
+  { isCreated }: { readonly isCreated: boolean }
+): void {
+  if (isCreated || startup === undefined || startup === 'manual') return
+  const message = `${path} has node.startup ${startup}: a boot meanwhile logs in by it and scans for no disk`
+  emit({ type: 'warning', message })
 }
 
 /**
@@ -82,8 +120,8 @@ function createTags(
   }
 }
 
-function findRecord(records: readonly NodeRecord[], { portal, iface }: Endpoint): NodeRecord | undefined {
-  return records.find(record => record.iface === iface && samePortal(record.portal, portal))
+function recordsAt({ records }: Pick<NodeRecords, 'records'>, { portal, iface }: Endpoint): readonly NodeRecord[] {
+  return records.filter(record => record.iface === iface && samePortal(record.portal, portal))
 }
 
 function settingsFor({ loginTimeoutMs, chap }: AttachWish, isCreated: boolean): Record<string, string | Secret> {

@@ -3,11 +3,12 @@ import type { Iqn } from '../../core/iqn.ts'
 import { collectFailures } from '../../flow/collect.ts'
 import type { IscsiSession } from '../../iscsi/session.ts'
 import type { Context } from '../context.ts'
-import { finishJobs, ourSessions } from '../journal/jobs.ts'
+import { finishJobs, ourSessions, sessionKey } from '../journal/jobs.ts'
 import type { LunPlace } from '../journal/journal.ts'
+import { journalUnreadable, type UnreadableEntry } from '../journal/store.ts'
 import { withTarget } from '../locks.ts'
 import type { Operation } from '../operation.ts'
-import { endpointKey } from '../request.ts'
+import { giveBackRecords } from './give-back.ts'
 import { idleOf, isObscure, logOut } from './logout.ts'
 
 /** What leaving a target did. */
@@ -35,6 +36,15 @@ type Place = Pick<Operation, 'target' | 'signal' | 'step' | 'timeoutMs'>
  * lock, or finds none and logs in again. Does nothing, and starts no process, while there is nothing to end.
  */
 export async function leaveTarget(context: Context, place: Place, options: LeaveOptions): Promise<Leaving> {
+  const { nodeDb } = context
+  const drafts = await collectFailures([['remove drafts of records', async () => await nodeDb.removeDrafts(place)]])
+  const { isChanged, failed } = await leaveReadable(context, place, options)
+  return { isChanged, failed: [...drafts, ...failed] }
+}
+
+async function leaveReadable(context: Context, place: Place, options: LeaveOptions): Promise<Leaving> {
+  const noted = await context.journal.tryTarget(place.target)
+  if ('reason' in noted) return await leaveUnread(context, place.target, options, noted)
   if (!(await isAnythingLeft(context, place.target, options))) return { isChanged: false, failed: [] }
   return await withTarget(
     context.host,
@@ -42,6 +52,18 @@ export async function leaveTarget(context: Context, place: Place, options: Leave
     place,
     async () => await place.step('logout', async () => await leaveLocked(context, place, options))
   )
+}
+
+/** Its sessions and records may be anybody's, so they stay; that they do is told to the last who leaves. */
+async function leaveUnread(
+  context: Context,
+  target: Iqn,
+  options: LeaveOptions,
+  flaw: UnreadableEntry
+): Promise<Leaving> {
+  const isLeft = !(await isHeld(context, target, options))
+  const failed = isLeft ? [{ step: 'logout', message: journalUnreadable(flaw).message }] : []
+  return { isChanged: false, failed }
 }
 
 async function isAnythingLeft(context: Context, target: Iqn, options: LeaveOptions): Promise<boolean> {
@@ -95,10 +117,13 @@ async function leaveLocked(context: Context, place: Place, options: LeaveOptions
     ['logout', async () => await logOut(context, place, idle, options)],
     ['logout', async () => (isWanted ? undefined : await assertClear(context, target, options))],
   ])
-  if ((await iscsiadm.sessions({ target })).length > 0) return { isChanged: idle.length > 0, failed }
-  const removed = await removeRecords(context, place)
-  if (removed.failed.length === 0) await journal.forgetTarget(target)
-  return { isChanged: idle.length > 0 || removed.isChanged, failed: [...failed, ...removed.failed] }
+  if (isWanted) return { isChanged: idle.length > 0, failed }
+  const sessions = await iscsiadm.sessions({ target })
+  const given = await giveBackRecords(context, place, sessions)
+  if (sessions.length === 0 && given.failed.length === 0) await journal.forgetTarget(target)
+  // Whoever logs in there later is not us.
+  else await journal.strikeTarget(target, { logins: (await journal.target(target)).logins.filter(isOver(sessions)) })
+  return { isChanged: idle.length > 0 || given.isChanged, failed: [...failed, ...given.failed] }
 }
 
 /** A session of ours of which nobody can say whether a LUN lives on it is neither ended nor forgotten. */
@@ -109,13 +134,8 @@ async function assertClear(context: Context, target: Iqn, options: LeaveOptions)
   throw new Error(`sysfs does not tell the SCSI host and target of session ${sids}, so its devices are not known`)
 }
 
-async function removeRecords({ nodeDb, journal }: Context, { target, signal }: Place): Promise<Leaving> {
-  const { records: ours } = await journal.target(target)
-  if (ours.length === 0) return { isChanged: false, failed: [] }
-  const { records } = await nodeDb.recordsOf(target)
-  const paths = records.filter(record => ours.includes(endpointKey(record))).map(({ path }) => path)
-  const steps = paths.map(
-    path => [`delete node record ${path}`, async () => await nodeDb.remove(path, { signal })] as const
-  )
-  return { isChanged: paths.length > 0, failed: await collectFailures(steps) }
+/** Whether an endpoint has no session any more. */
+function isOver(sessions: readonly IscsiSession[]): (endpoint: string) => boolean {
+  const keys: readonly (string | undefined)[] = sessions.map(sessionKey)
+  return endpoint => !keys.includes(endpoint) && !keys.includes(undefined)
 }

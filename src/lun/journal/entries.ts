@@ -1,10 +1,13 @@
 import { readPortalText } from '../../core/portal.ts'
 import { readWwid, type Wwid } from '../../core/wwid.ts'
+import type { FormerSettings } from '../../iscsi/node-db.ts'
 
 /** What this library did to a target and has not taken back yet. */
 export interface TargetEntry {
   /** Endpoints whose node records it creates, see `endpointKey`. These are files, and outlive a boot. */
   readonly records: readonly string[]
+  /** What it changes in node records that were there. These outlive a boot too. */
+  readonly changes: readonly RecordChange[]
   /** Endpoints it logs in. */
   readonly logins: readonly string[]
   /** Portals whose discovery records, with credentials, it makes for the time of a question. */
@@ -15,6 +18,18 @@ export interface TargetEntry {
    */
   readonly jobs: Readonly<Record<string, Job>>
 }
+
+/** What this library changes in a node record of somebody else's, former secrets included. */
+export interface RecordChange {
+  /** The record's file. */
+  readonly path: string
+  /** See `endpointKey`. */
+  readonly endpoint: string
+  readonly former: FormerSettings
+}
+
+/** What is kept where a boot does not reach it. */
+export type KeptEntry = Pick<TargetEntry, 'records' | 'changes'>
 
 /** Something on its way in open-iscsi, which goes on though the process that asked for it dies. */
 export interface Job {
@@ -28,7 +43,8 @@ export interface Job {
 export interface LunEntry {
   /** Undefined until the first path has told. */
   readonly wwid: Wwid | undefined
-  readonly owners: Readonly<Record<string, Owner>>
+  /** No object: its lookups find `constructor`, which is a name like any other. */
+  readonly owners: ReadonlyMap<string, Owner>
   /** The volume whose map was told, or is about to be told, to fail I/O while no path works; left out once it waits again. */
   readonly unqueued?: string | undefined
 }
@@ -53,41 +69,112 @@ export interface Expiry {
   readonly untilMs: number
 }
 
-export const EMPTY_TARGET: TargetEntry = { records: [], logins: [], discoveries: [], jobs: {} }
+export const EMPTY_TARGET: TargetEntry = { records: [], changes: [], logins: [], discoveries: [], jobs: {} }
 
-export function isEmptyTarget({ records, logins, discoveries, jobs }: TargetEntry): boolean {
-  return [records, logins, discoveries, Object.keys(jobs)].every(list => list.length === 0)
+/** Whether there is nothing in it that a boot would end. */
+export function isEmptyTarget({ logins, discoveries, jobs }: TargetEntry): boolean {
+  return [logins, discoveries, Object.keys(jobs)].every(list => list.length === 0)
 }
 
-// Only this library writes these files, atomically; should one be damaged all the same, then nothing in it is ours.
+/** Of the entries' format. Who changes what an entry may hold counts it up, so that older versions keep off it. */
+const VERSION = 1
 
-/** Of an earlier boot only the records are left. */
-export function parseTargetEntry(text: string | undefined, bootId: string): TargetEntry {
-  const { bootId: boot, records, logins, discoveries, jobs } = parseObject(text)
-  if (boot !== bootId) return { ...EMPTY_TARGET, records: strings(records) }
-  return {
-    records: strings(records),
-    logins: strings(logins),
-    discoveries: strings(discoveries).filter(isPortal),
-    jobs: valuesOf(jobs, isJob),
-  }
+/** An entry that is of an earlier boot, so that nothing of it can be there any more; or why this one cannot be read. */
+type Parsed<T> = { readonly entry: T; readonly isStale: boolean } | { readonly flaw: string }
+
+// Only this library writes these files, atomically. Should one be damaged all the same, or be of a later version, then
+// what it says is unknown, down to its last owner: to take it for nothing would be to take LUNs from those who hold them.
+
+/** What is noted of a target until the next boot; without a text, nothing. */
+export function parseTargetEntry(text: string | undefined, bootId: string): Parsed<TargetEntry> {
+  if (text === undefined) return { entry: EMPTY_TARGET, isStale: false }
+  const value = parseEntry(text)
+  if (typeof value === 'string') return { flaw: value }
+  // Records were noted here once.
+  const { bootId: boot, records = [], logins = [], discoveries = [], jobs = {} } = value
+  if (typeof boot !== 'string' || boot === '') return { flaw: NO_BOOT }
+  if (!isStrings(records)) return { flaw: 'has no list of records' }
+  if (boot !== bootId) return { entry: { ...EMPTY_TARGET, records }, isStale: true }
+  if (!isStrings(logins)) return { flaw: 'has no list of logins' }
+  if (!isStrings(discoveries) || !discoveries.every(isPortal)) return { flaw: 'has no list of discoveries' }
+  const known = entriesOf(jobs, isJob)
+  if (known === undefined) return { flaw: 'has a job of a kind that is not known' }
+  return { entry: { ...EMPTY_TARGET, records, logins, discoveries, jobs: Object.fromEntries(known) }, isStale: false }
 }
 
-export function parseLunEntry(text: string, bootId: string): { readonly entry: LunEntry; readonly isStale: boolean } {
-  const { bootId: boot, wwid, owners, unqueued } = parseObject(text)
-  return {
-    entry: { wwid: readWwid(wwid), owners: valuesOf(owners, isOwner), ...(isFilled(unqueued) && { unqueued }) },
-    isStale: boot !== bootId,
-  }
+/** What is noted of a target's node records; without a text, nothing. */
+export function parseKeptEntry(text: string | undefined): Parsed<KeptEntry> {
+  if (text === undefined) return { entry: EMPTY_TARGET, isStale: false }
+  const value = parseEntry(text)
+  if (typeof value === 'string') return { flaw: value }
+  const { records, changes } = value
+  if (!isStrings(records)) return { flaw: 'has no list of records' }
+  const known = Array.isArray(changes) ? changes.map(readChange) : [undefined]
+  const read = known.filter(change => change !== undefined)
+  if (read.length < known.length) return { flaw: 'has no list of changes' }
+  return { entry: { records, changes: read }, isStale: false }
 }
 
-function parseObject(text: string | undefined): Readonly<Record<string, unknown>> {
-  if (text === undefined) return {}
+function readChange(item: unknown): RecordChange | undefined {
+  if (!isObject(item)) return undefined
+  const { path, endpoint, former } = item
+  const settings = entriesOf(former, isFormerSetting)
+  if (typeof path !== 'string' || typeof endpoint !== 'string' || settings === undefined) return undefined
+  return { path, endpoint, former: new Map(settings) }
+}
+
+function isFormerSetting(item: unknown): item is { readonly before: string; readonly ours: readonly string[] } {
+  if (!isObject(item) || typeof item['before'] !== 'string') return false
+  return Array.isArray(item['ours']) && item['ours'].every(value => typeof value === 'string')
+}
+
+export function parseLunEntry(text: string, bootId: string): Parsed<LunEntry> {
+  const value = parseEntry(text)
+  if (typeof value === 'string') return { flaw: value }
+  const { bootId: boot, wwid: name, owners, unqueued } = value
+  if (typeof boot !== 'string' || boot === '') return { flaw: NO_BOOT }
+  const wwid = name === undefined ? undefined : readWwid(name)
+  const known = entriesOf(owners, isOwner)
+  if (boot !== bootId) return { entry: { wwid, owners: new Map(known) }, isStale: true }
+  if (name !== undefined && wwid === undefined) return { flaw: 'has no WWID where one is noted' }
+  if (known === undefined) return { flaw: 'has an owner of a kind that is not known' }
+  if (unqueued === undefined) return { entry: { wwid, owners: new Map(known) }, isStale: false }
+  if (typeof unqueued !== 'string' || unqueued === '') return { flaw: 'does not say which volume fails I/O' }
+  return { entry: { wwid, owners: new Map(known), unqueued }, isStale: false }
+}
+
+export function formatTargetEntry({ logins, discoveries, jobs }: TargetEntry, bootId: string): string {
+  return format({ bootId, logins, discoveries, jobs })
+}
+
+export function formatKeptEntry({ records, changes }: KeptEntry): string {
+  return format({ records, changes: changes.map(change => ({ ...change, former: Object.fromEntries(change.former) })) })
+}
+
+export function formatLunEntry({ owners, ...entry }: LunEntry, bootId: string): string {
+  return format({ bootId, ...entry, owners: Object.fromEntries(owners) })
+}
+
+function format(fields: object): string {
+  return `${JSON.stringify({ version: VERSION, ...fields }, undefined, 2)}\n`
+}
+
+const NO_BOOT = 'does not say of which boot it is'
+
+/** The fields of an entry, or the reason why they are unknown. One without a version is of the first. */
+function parseEntry(text: string): Readonly<Record<string, unknown>> | string {
+  const value = parseObject(text)
+  if (value === undefined) return text.trim() === '' ? 'is empty' : 'is damaged'
+  const { version = VERSION } = value
+  return version === VERSION ? value : `is of version ${JSON.stringify(version)}, and this is version ${VERSION}`
+}
+
+function parseObject(text: string): Readonly<Record<string, unknown>> | undefined {
   try {
     const value: unknown = JSON.parse(text)
-    return isObject(value) ? value : {}
+    return isObject(value) ? value : undefined
   } catch {
-    return {}
+    return undefined
   }
 }
 
@@ -95,23 +182,23 @@ function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
-function strings(value: unknown): readonly string[] {
-  return Array.isArray(value) ? value.filter(isFilled) : []
+function isStrings(value: unknown): value is readonly string[] {
+  return Array.isArray(value) && value.every(item => typeof item === 'string' && item !== '')
 }
 
-function valuesOf<T>(value: unknown, isWanted: (item: unknown) => item is T): Record<string, T> {
-  if (!isObject(value)) return {}
-  return Object.fromEntries(
-    Object.entries(value).flatMap(([name, item]) => (name !== '' && isWanted(item) ? [[name, item] as const] : []))
-  )
+/** Undefined where a single one is not what is wanted. */
+function entriesOf<T>(
+  value: unknown,
+  isWanted: (item: unknown) => item is T
+): readonly (readonly [string, T])[] | undefined {
+  if (!isObject(value)) return undefined
+  const entries = Object.entries(value)
+  const wanted = entries.flatMap(([name, item]) => (name !== '' && isWanted(item) ? [[name, item] as const] : []))
+  return wanted.length === entries.length ? wanted : undefined
 }
 
 function isPortal(text: string): boolean {
   return typeof readPortalText(text) !== 'string'
-}
-
-function isFilled(item: unknown): item is string {
-  return typeof item === 'string' && item !== ''
 }
 
 // JSON can say 1e999, which nobody could wait for.

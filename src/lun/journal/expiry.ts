@@ -21,7 +21,7 @@ export function isLasting(owner: Owner | undefined): boolean {
 
 /** Those who hold a LUN now: one whose time is over does not, though nobody has released it yet. */
 export async function currentOwners(files: Files, owners: Owners): Promise<readonly string[]> {
-  const all = Object.entries(owners)
+  const all = [...owners]
   if (all.every(([, { expiry }]) => expiry === undefined)) return all.map(([name]) => name)
   const nowMs = await uptimeMs(files)
   return all.flatMap(([name, owner]) => (isExpired(owner, nowMs) ? [] : [name]))
@@ -33,7 +33,7 @@ export async function currentOwners(files: Files, owners: Owners): Promise<reado
  */
 export function consumedBy(owner: string, owners: Owners): readonly string[] {
   const isGuest = domainOf(owner) !== undefined
-  return Object.entries(owners).flatMap(([name, { expiry }]) => {
+  return [...owners].flatMap(([name, { expiry }]) => {
     const isConsumed = expiry?.kind === 'linger' || (expiry?.kind === 'prewarm' && isGuest)
     return name !== owner && isConsumed ? [name] : []
   })

@@ -41,7 +41,7 @@ export function disksOfGuests(
   devices: readonly BlockDevice[],
   served: readonly XenBackend[]
 ): readonly GuestDisk[] {
-  const owners = Object.keys(entry?.owners ?? {}).filter(owner => domainOf(owner) !== undefined)
+  const owners = [...(entry?.owners.keys() ?? [])].filter(owner => domainOf(owner) !== undefined)
   const others = served
     .filter(({ major, minor }) => devices.some(device => device.major === major && device.minor === minor))
     .map(({ name }) => `backend/${name.replaceAll('-', '/')}`)

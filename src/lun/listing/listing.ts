@@ -15,7 +15,7 @@ export interface ListedAttachment {
   /** Its multipath map, and what multipathd says of it. */
   readonly map: ListedMap | undefined
   /** Who holds it, by the journal. Nobody: it was attached by other means, or what held it is gone. */
-  readonly owners: readonly ListedOwner[]
+  readonly owners: readonly ListedOwner[] | 'unknown'
   /** Whose disk it is. */
   readonly guests: readonly ListedGuest[]
   /** Sessions it is on, and, if it has owners, those it should be on. */
@@ -53,8 +53,15 @@ export interface ListedMap {
 export interface Listing {
   /** By target and number. */
   readonly attachments: readonly ListedAttachment[]
-  /** Why nothing is known of guests, or of multipathd's side of maps and paths; undefined where it was found out. */
-  readonly unknown: { readonly xenstore: string | undefined; readonly multipathd: string | undefined }
+  /**
+   * Why nothing is known of guests, of multipathd's side of maps and paths, or of some owners and logins; undefined where
+   * it was found out.
+   */
+  readonly unknown: {
+    readonly xenstore: string | undefined
+    readonly multipathd: string | undefined
+    readonly journal: string | undefined
+  }
 }
 
 /** Options of {@link listAttachments}. */

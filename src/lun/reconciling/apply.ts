@@ -46,6 +46,9 @@ async function applyAction(context: Context, action: ReconcileAction, options: A
     case 'unlock':
       await releaseAbandoned(context.host, action.path, options)
       break
+    case 'discard':
+      await context.nodeDb.removeDrafts(options)
+      break
   }
 }
 
@@ -98,6 +101,7 @@ export function describeAction(action: ReconcileAction): string {
     case 'leave':
       return `leave ${action.target}`
     case 'unlock':
+    case 'discard':
       return `remove ${action.path}`
   }
 }

@@ -7,7 +7,14 @@ import { ourSessions } from '../journal/jobs.ts'
 
 /** Something that is not as it should be, and not ours to change. */
 export interface ReconcileNotice {
-  readonly kind: 'foreign-session' | 'foreign-lun' | 'missing-lun' | 'empty-map' | 'broken-record' | 'database-lock'
+  readonly kind:
+    | 'foreign-session'
+    | 'foreign-lun'
+    | 'missing-lun'
+    | 'empty-map'
+    | 'broken-record'
+    | 'database-lock'
+    | 'unreadable-entry'
   /** What it is about: a session, a LUN, a map, a file. */
   readonly subject: string
   /** What is so, and what can be done. */
@@ -17,7 +24,7 @@ export interface ReconcileNotice {
 /** What a person should know of sessions, LUNs, maps, records and locks. */
 export async function findNotices(context: Context): Promise<readonly ReconcileNotice[]> {
   const found = await Promise.all(
-    [sessions, missingLuns, emptyMaps, brokenRecords, databaseLock].map(look => look(context))
+    [sessions, missingLuns, emptyMaps, brokenRecords, databaseLock, unreadableEntries].map(look => look(context))
   )
   return found.flat()
 }
@@ -30,7 +37,9 @@ async function sessions(context: Context): Promise<readonly ReconcileNotice[]> {
 async function describeSession({ journal, scsi }: Context, session: IscsiSession): Promise<readonly ReconcileNotice[]> {
   const { target, sid, state } = session
   const at = `session ${sid} with ${target} at ${sessionPortal(session)}`
-  if (ourSessions([session], await journal.target(target)).length === 0) {
+  const noted = await journal.tryTarget(target)
+  if ('reason' in noted) return []
+  if (ourSessions([session], noted).length === 0) {
     const left = `${at} was made by somebody else, and is left alone`
     const message =
       state === 'unbound'
@@ -50,13 +59,13 @@ async function describeSession({ journal, scsi }: Context, session: IscsiSession
 async function missingLuns({ journal, iscsiadm, scsi }: Context): Promise<readonly ReconcileNotice[]> {
   const notices: ReconcileNotice[] = []
   for (const { target, lun, entry, isStale } of await journal.luns()) {
-    const isHeld = Object.values(entry.owners).some(({ state }) => state === 'attached')
-    if (isStale || !isHeld) continue
+    if (entry === undefined || isStale) continue
+    if (![...entry.owners.values()].some(({ state }) => state === 'attached')) continue
     const devices = await Promise.all(
       (await iscsiadm.sessions({ target })).map(async session => await scsi.devices(session))
     )
     if (devices.flat().some(device => device.lun === lun)) continue
-    const owners = Object.keys(entry.owners).join(', ')
+    const owners = [...entry.owners.keys()].join(', ')
     const message = `${owners} should have it, but none of its disks is there; attach it again, or detach it`
     notices.push({ kind: 'missing-lun', subject: `LUN ${lun} of ${target}`, message })
   }
@@ -65,7 +74,10 @@ async function missingLuns({ journal, iscsiadm, scsi }: Context): Promise<readon
 
 /** A map without paths serves nobody; whoever has it open still waits for it. */
 async function emptyMaps({ host, journal }: Context): Promise<readonly ReconcileNotice[]> {
-  const ours = (await journal.luns()).map(({ entry }) => entry.wwid)
+  const luns = await journal.luns()
+  // It may be that of a LUN whose entry nobody can read.
+  if (luns.some(({ entry }) => entry === undefined)) return []
+  const ours = luns.map(({ entry }) => entry?.wwid)
   const names = (await host.files.list('/sys/block')).filter(name => name.startsWith('dm-'))
   const devices = await Promise.all(names.map(async name => await readBlockDevice(host.files, name)))
   return devices.flatMap(device => {
@@ -97,4 +109,12 @@ async function databaseLock({ host }: Context): Promise<readonly ReconcileNotice
   }
   const message = 'no iscsiadm runs, so a killed one left it behind, and every other waits 30 s for it: remove the file'
   return [{ kind: 'database-lock', subject: path, message }]
+}
+
+async function unreadableEntries({ journal }: Context): Promise<readonly ReconcileNotice[]> {
+  return (await journal.unreadable()).map(({ path, reason }) => ({
+    kind: 'unreadable-entry',
+    subject: path,
+    message: `${path} ${reason}: what it is about stays as it is, until somebody sees who uses it and removes the file`,
+  }))
 }

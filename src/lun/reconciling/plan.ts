@@ -31,6 +31,8 @@ export type ReconcileAction =
   | { readonly kind: 'requeue'; readonly target: string; readonly lun: number; readonly why: string }
   /** Removes the lock of a process that is dead. */
   | { readonly kind: 'unlock'; readonly path: string; readonly why: string }
+  /** Removes the draft of a node or discovery record, which may hold a secret. */
+  | { readonly kind: 'discard'; readonly path: string; readonly why: string }
 
 /** What has to be done so that nothing is left of processes and guests that are gone. */
 export async function planActions(context: Context): Promise<readonly ReconcileAction[]> {
@@ -41,6 +43,7 @@ export async function planActions(context: Context): Promise<readonly ReconcileA
     ...(await planDrafts(context)),
     ...(await planTargets(context, luns)),
     ...(await planLocks(context)),
+    ...(await planRecordDrafts(context)),
   ]
 }
 
@@ -50,8 +53,9 @@ export async function planExpired(context: Context): Promise<readonly ReconcileA
   const luns = (await context.journal.luns()).filter(({ isStale }) => !isStale)
   const releases = await Promise.all(
     luns.map(async lun => {
-      const expired = Object.entries(lun.entry.owners).filter(([, owner]) => isExpired(owner, nowMs))
-      const entry = { ...lun.entry, owners: Object.fromEntries(expired) }
+      if (lun.entry === undefined) return []
+      const expired = [...lun.entry.owners].filter(([, owner]) => isExpired(owner, nowMs))
+      const entry = { ...lun.entry, owners: new Map(expired) }
       return expired.length === 0 ? [] : await planLun(context, { ...lun, entry })
     })
   )
@@ -62,8 +66,9 @@ async function planLun(
   context: Context,
   { target, lun, entry, isStale }: JournalledLun
 ): Promise<readonly ReconcileAction[]> {
+  if (entry === undefined) return []
   if (isStale) return [{ kind: 'forget', target, lun, why: 'the host was booted since it was attached' }]
-  const owners = Object.entries(entry.owners)
+  const owners = [...entry.owners]
   const isAtIt = await isAtWork(context.host, { target, lun })
   const why = 'a detach by force that was not completed has its map fail I/O while no path works'
   const requeue =
@@ -115,16 +120,33 @@ async function planTargets(context: Context, luns: readonly JournalledLun[]): Pr
     (await journal.targets()).map(async (target): Promise<readonly ReconcileAction[]> => {
       const isHeld = luns.some(lun => lun.target === target && !lun.isStale)
       const sessions = await idleSessions(context, target)
-      if (isHeld && sessions.length === 0) return []
-      const why = sessions.length > 0 ? `no LUN lives on ${sessions.join(', ')}` : 'no LUN of it is attached'
-      return [{ kind: 'leave', target, why }]
+      if (sessions.length > 0) return [{ kind: 'leave', target, why: `no LUN lives on ${sessions.join(', ')}` }]
+      if (isHeld || !(await isToLeave(context, target))) return []
+      return [{ kind: 'leave', target, why: 'no LUN of it is attached' }]
     })
   )
   return idle.flat()
 }
 
+/** Whether leaving a target would do anything: what somebody else's LUN or session keeps is left alone. */
+async function isToLeave({ journal, iscsiadm }: Context, target: Iqn): Promise<boolean> {
+  const noted = await journal.tryTarget(target)
+  if ('reason' in noted) return false
+  const { records, changes, logins, discoveries, jobs } = noted
+  const keys: readonly (string | undefined)[] = (await iscsiadm.sessions({ target })).map(sessionKey)
+  const isDraft = [records, changes, logins].every(list => list.length === 0)
+  if (keys.length === 0 || isDraft || discoveries.length + Object.keys(jobs).length > 0) return true
+  const isOver = (endpoint: string): boolean => !keys.includes(endpoint) && !keys.includes(undefined)
+  return (
+    [...records, ...logins].some(isOver) ||
+    changes.some(({ endpoint }) => isOver(endpoint) || !logins.includes(endpoint))
+  )
+}
+
 async function idleSessions({ iscsiadm, scsi, journal }: Context, target: Iqn): Promise<readonly string[]> {
-  const sessions = ourSessions(await iscsiadm.sessions({ target }), await journal.target(target))
+  const noted = await journal.tryTarget(target)
+  if ('reason' in noted) return []
+  const sessions = ourSessions(await iscsiadm.sessions({ target }), noted)
   return (await idleOf(scsi, sessions)).map(session => sessionKey(session) ?? `session ${session.sid}`)
 }
 
@@ -142,12 +164,19 @@ async function planLocks({ host }: Context): Promise<readonly ReconcileAction[]>
   return paths.filter((_, n) => abandoned[n]).map(path => ({ kind: 'unlock', path, why: 'its process is dead' }))
 }
 
+async function planRecordDrafts({ host, nodeDb }: Context): Promise<readonly ReconcileAction[]> {
+  const drafts = await nodeDb.drafts()
+  if (drafts.length === 0) return []
+  const lock = `${DB_LOCK_FOLDER}/${DB_LOCK}`
+  // Somebody may be writing it just now.
+  if ((await host.files.stat(lock)) !== undefined && !(await isAbandoned(host.files, lock))) return []
+  return drafts.map(path => ({ kind: 'discard', path, why: 'whoever wrote it died before it was a record' }))
+}
+
 /** Whether a release is still wanted. The caller has the LUN's lock, so nobody else is at it. */
 export async function isStillGone(context: Context, place: LunPlace, owner: string): Promise<boolean> {
   const entry = await context.journal.lun(place)
   if (entry === undefined) return false
-  const state = entry.owners[owner]
-  return state === undefined
-    ? Object.keys(entry.owners).length === 0
-    : (await whyGone(context, owner, state, false)) !== undefined
+  const state = entry.owners.get(owner)
+  return state === undefined ? entry.owners.size === 0 : (await whyGone(context, owner, state, false)) !== undefined
 }

@@ -89,8 +89,10 @@ export async function findLun(context: Context, place: LunPlace, entry: LunEntry
   const found = await describeLun(host.files, devices, entry?.wwid)
   const wwid = found.map?.wwid ?? entry?.wwid ?? (await nameOf(context, devices))
   const isListed = wwid !== undefined && !found.isShared && (await multipath.wwids()).includes(wwid)
-  // The journal does not outlive a boot; sessions with node.startup=automatic do, in a way.
-  const isKnown = entry !== undefined || (await journal.target(place.target)).logins.length > 0
+  // The journal does not outlive a boot; sessions with node.startup=automatic do, in a way. Where it cannot be read, they
+  // may be anybody's.
+  const noted = entry === undefined ? await journal.tryTarget(place.target) : undefined
+  const isKnown = noted === undefined || 'reason' in noted || noted.logins.length > 0
   return {
     ...found,
     wwid,

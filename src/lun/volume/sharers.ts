@@ -64,9 +64,9 @@ async function journalled(
 ): Promise<readonly Sharer[]> {
   const luns = (await context.journal.luns()).filter(
     ({ entry, isStale, ...place }) =>
-      !isStale && ((wwid !== undefined && entry.wwid === wwid) || (place.target === target && place.lun === lun))
+      !isStale && ((wwid !== undefined && entry?.wwid === wwid) || (place.target === target && place.lun === lun))
   )
-  const owners = luns.flatMap(({ entry }) => Object.entries(entry.owners))
+  const owners = luns.flatMap(({ entry }) => [...(entry?.owners ?? [])])
   const sharers = await Promise.all(
     owners.map(async ([backend, owner]): Promise<readonly Sharer[]> => {
       const domid = domainOf(backend)

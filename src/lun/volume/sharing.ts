@@ -30,8 +30,8 @@ export async function assertNotShared(
   volume: VolumeOnHost,
   { isUser = true }: SharingOptions = {}
 ): Promise<readonly number[]> {
-  const served = isUser ? {} : ((await context.journal.lun(place))?.owners ?? {})
-  const sharers = (await findSharers(context, place, volume)).filter(({ backend }) => served[backend] === undefined)
+  const served = isUser ? undefined : (await context.journal.lun(place))?.owners
+  const sharers = (await findSharers(context, place, volume)).filter(({ backend }) => served?.has(backend) !== true)
   const mine = domainOf(place.owner)
   const domids = [...(mine === undefined ? [] : [mine]), ...sharers.map(({ domid }) => domid)]
   if (sharers.length === 0) return domids

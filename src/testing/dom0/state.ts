@@ -59,7 +59,7 @@ export interface HostState {
   /** Files of interface records. */
   readonly ifaces: readonly string[]
   readonly wwids: readonly string[]
-  /** Files below /run/xen-lun but for locks. */
+  /** Files below /run/xen-lun but for locks, and what outlives a boot, below /var/lib/xen-lun. */
   readonly journal: readonly string[]
   /** Backend directories in xenstore, e.g. `/local/domain/0/backend/vbd/1/51712`. */
   readonly vbds: readonly string[]
@@ -118,7 +118,7 @@ export function readState({ tree, kernel, multipathd, xenstore }: StateParts): H
     discoveries: kept('send_targets'),
     ifaces: kept('ifaces'),
     wwids: multipathd.wwids(),
-    journal: filesBelow(tree, '/run/xen-lun').filter(path => !path.startsWith('/run/xen-lun/locks/')),
+    journal: [...filesBelow(tree, '/run/xen-lun').filter(isNote), ...filesBelow(tree, '/var/lib/xen-lun')],
     vbds: [...xenstore.values.keys()].filter(key => /^\/local\/domain\/0\/backend\/vbd\/\d+\/\d+$/.test(key)),
     ...(drafts.length > 0 && { drafts }),
   }
@@ -141,4 +141,8 @@ function filesBelow(tree: Tree, path: string): readonly string[] {
     return tree.find(child)?.kind === 'directory' ? filesBelow(tree, child) : [child]
   })
   return found.toSorted()
+}
+
+function isNote(path: string): boolean {
+  return !path.startsWith('/run/xen-lun/locks/')
 }

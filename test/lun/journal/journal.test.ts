@@ -9,7 +9,8 @@ const place = { target, lun: 0 }
 const targetPath = `/run/xen-lun/targets/${target}.json`
 const lunPath = `/run/xen-lun/luns/${target},0.json`
 const BOOT = '/proc/sys/kernel/random/boot_id'
-const empty = { records: [], logins: [], jobs: {}, discoveries: [] }
+const keptPath = `/var/lib/xen-lun/records/${target}.json`
+const empty = { records: [], changes: [], logins: [], jobs: {}, discoveries: [] }
 
 const booted = (files: Record<string, string> = {}) => createMemoryFiles({ files: { [BOOT]: 'boot-1\n', ...files } })
 
@@ -22,14 +23,16 @@ describe('of a target', () => {
     await journal.noteTarget(target, { records: ['10.0.0.1:3260 default'], jobs: { 'login a': job } })
     await journal.noteTarget(target, { jobs: { 'login b': job }, discoveries: ['10.0.0.1:3260'] })
     expect(await journal.target(target)).toEqual({
+      ...empty,
       records: ['10.0.0.1:3260 default'],
       logins: ['a', 'b'],
       jobs: { 'login a': job, 'login b': job },
       discoveries: ['10.0.0.1:3260'],
     })
-    expect(files.modes.get(targetPath)).toBe(0o600)
+    expect([files.modes.get(targetPath), files.modes.get(keptPath)]).toEqual([0o600, 0o600])
     await journal.strikeTarget(target, { jobs: ['login a'], logins: ['b'], discoveries: ['10.0.0.1:3260'] })
     expect(await journal.target(target)).toEqual({
+      ...empty,
       records: ['10.0.0.1:3260 default'],
       logins: ['a'],
       jobs: { 'login b': job },
@@ -37,7 +40,7 @@ describe('of a target', () => {
     })
     expect([await journal.hasTarget(target), await journal.targets()]).toEqual([true, [target]])
     await journal.forgetTarget(target)
-    expect(files.contents.has(targetPath)).toBe(false)
+    expect([files.contents.has(targetPath), files.contents.has(keptPath)]).toEqual([false, false])
     expect([await journal.hasTarget(target), await journal.targets()]).toEqual([false, []])
   })
 
@@ -64,13 +67,60 @@ describe('of a target', () => {
     expect(files.contents.has(draft)).toBe(false)
   })
 
+  test('what the version before noted is read: no version, and the records in /run', async () => {
+    const text = JSON.stringify({ bootId: 'boot-1', records: ['r'], logins: ['l'], discoveries: [], jobs: {} })
+    const files = booted({ [targetPath]: text })
+    const journal = createJournal(files)
+    expect(await journal.target(target)).toEqual({ ...empty, records: ['r'], logins: ['l'] })
+    await journal.strikeTarget(target, { logins: ['l'] })
+    expect(await journal.target(target)).toEqual({ ...empty, records: ['r'] })
+    expect([files.contents.has(targetPath), files.contents.has(keptPath)]).toEqual([false, true])
+  })
+
+  test('what was changed in records is kept beyond a boot, with its first value and all of ours', async () => {
+    const files = booted()
+    const journal = createJournal(files)
+    const change = { path: '/p', endpoint: 'e' }
+    const former = (before: string, ours: string) => new Map([['node.session.scan', { before, ours: [ours] }]])
+    await journal.noteChange(target, { ...change, former: former('auto', 'manual') })
+    await journal.noteChange(target, { ...change, former: former('manual', 'off') })
+    files.contents.set(BOOT, 'boot-2\n')
+    const both = new Map([['node.session.scan', { before: 'auto', ours: ['manual', 'off'] }]])
+    expect((await journal.target(target)).changes).toEqual([{ ...change, former: both }])
+    // Somebody else has set it meanwhile.
+    await journal.noteChange(target, { ...change, former: former('odd', 'manual') })
+    expect((await journal.target(target)).changes).toEqual([{ ...change, former: former('odd', 'manual') }])
+    expect([await journal.hasTarget(target), await journal.targets()]).toEqual([true, [target]])
+    await journal.strikeTarget(target, { changes: ['/p'] })
+    expect(files.contents.has(keptPath)).toBe(false)
+  })
+
+  const unreadable = [
+    '',
+    '{',
+    'null',
+    '[]',
+    '{}',
+    '{"bootId":"boot-1","records":[1]}',
+    '{"bootId":"boot-1","logins":"x"}',
+    '{"bootId":"boot-1","jobs":{"a":1}}',
+    '{"bootId":"boot-1","discoveries":["?"]}',
+    '{"bootId":"boot-1","version":2}',
+  ]
   test.each([
-    ['{'],
-    ['null'],
-    ['[]'],
-    ['{"bootId":"boot-1","records":[1],"logins":"x","jobs":{"a":1},"discoveries":["?"]}'],
-  ])('what is damaged claims nothing as ours: %s', async text => {
-    expect(await createJournal(booted({ [targetPath]: text })).target(target)).toEqual(empty)
+    ...unreadable.map(text => [targetPath, text]),
+    ...['', '{', '[]', '{}', '{"records":[],"changes":[{}]}', '{"version":2}'].map(text => [keptPath, text]),
+  ])('of %s nothing is known, and nothing is written over it: %s', async (path, text) => {
+    const files = booted({ [path]: text })
+    const journal = createJournal(files)
+    const refused = { code: 'JOURNAL_UNREADABLE', details: { path } }
+    await expect(journal.target(target)).rejects.toMatchObject(refused)
+    await expect(journal.noteTarget(target, { logins: ['l'] })).rejects.toMatchObject(refused)
+    await expect(journal.strikeTarget(target, { logins: ['l'] })).rejects.toMatchObject(refused)
+    await expect(journal.forgetTarget(target)).rejects.toMatchObject(refused)
+    expect(await journal.tryTarget(target)).toMatchObject({ path })
+    expect(await journal.unreadable()).toMatchObject([{ path }])
+    expect(files.contents.get(path)).toBe(text)
   })
 })
 
@@ -85,12 +135,15 @@ describe('of a LUN', () => {
     await journal.noteOwner(place, 'b', 'attached')
     expect(await journal.lun(place)).toMatchObject({
       wwid: '3600a',
-      owners: { a: { state: 'attached' }, b: { state: 'attached' } },
+      owners: new Map([
+        ['a', { state: 'attached' }],
+        ['b', { state: 'attached' }],
+      ]),
     })
     expect(files.modes.get(lunPath)).toBe(0o600)
     await journal.dropOwners(place, ['a'])
     await journal.dropOwners(place, ['unknown'])
-    expect(Object.keys((await journal.lun(place))?.owners ?? {})).toEqual(['b'])
+    expect(await namesIn(journal)).toEqual(['b'])
     await journal.dropOwners(place, ['b'])
     expect(files.contents.has(lunPath)).toBe(false)
   })
@@ -111,34 +164,85 @@ describe('of a LUN', () => {
     await journal.noteOwner(place, 'a', 'attached')
     files.contents.set(BOOT, 'boot-2\n')
     expect(await journal.lun(place)).toBeUndefined()
-    expect(await journal.luns()).toMatchObject([{ ...place, isStale: true, entry: { owners: { a: {} } } }])
+    expect(await journal.luns()).toMatchObject([{ ...place, isStale: true, entry: { owners: new Map([['a', {}]]) } }])
   })
 
   test('a hold may end by itself, and take the place of an owner', async () => {
     const journal = createJournal(booted())
     const expiry = { kind: 'prewarm', untilMs: 5 } as const
     await journal.noteOwner(place, 'a', 'attached', expiry)
-    expect((await journal.lun(place))?.owners).toMatchObject({ a: { expiry } })
+    expect((await journal.lun(place))?.owners).toMatchObject(new Map([['a', { expiry }]]))
     await journal.noteOwner(place, 'a', 'attached')
     await journal.noteOwner(place, 'b', 'attached')
-    expect((await journal.lun(place))?.owners['a']).not.toHaveProperty('expiry')
+    expect((await journal.lun(place))?.owners.get('a')).not.toHaveProperty('expiry')
     await journal.replaceOwner(place, 'b', 'linger:b', { kind: 'linger', untilMs: 6 })
-    expect(Object.keys((await journal.lun(place))?.owners ?? {})).toEqual(['a', 'linger:b'])
+    expect(await namesIn(journal)).toEqual(['a', 'linger:b'])
   })
 
-  test.each(['{"kind":"odd","untilMs":5}', '{"kind":"linger"}', '{"kind":"linger","untilMs":1e999}', 'null', '7'])(
-    'an owner whose end is damaged is none: %s',
-    async expiry => {
-      const text = `{"bootId":"boot-1","owners":{"a":{"state":"attached","process":"1 2 3","expiry":${expiry}}}}`
-      expect((await createJournal(booted({ [lunPath]: text })).lun(place))?.owners).toEqual({})
-    }
-  )
+  const owned = (more: string): string =>
+    `{"bootId":"boot-1","owners":{"a":{"state":"attached","process":"1 2 3"${more}}}}`
 
-  test.each([['{'], ['7'], ['{"bootId":"boot-1","wwid":7,"owners":{"a":{"state":"odd","process":"1 2 3"},"b":1}}']])(
-    'what is damaged names no owner: %s',
-    async text => {
-      const journal = createJournal(booted({ [lunPath]: text }))
-      expect((await journal.luns())[0]?.entry).toEqual({ wwid: undefined, owners: {} })
-    }
-  )
+  test('what the version before noted, without a version, is read', async () => {
+    const journal = createJournal(booted({ [lunPath]: owned('') }))
+    expect(await namesIn(journal)).toEqual(['a'])
+    await journal.noteOwner(place, 'b', 'attached')
+    expect(await namesIn(journal)).toEqual(['a', 'b'])
+  })
+
+  test.each([
+    '',
+    '{',
+    '7',
+    '{}',
+    '{"bootId":"boot-1"}',
+    '{"bootId":"","owners":{}}',
+    '{"owners":{}}',
+    '{"bootId":"boot-1","wwid":7,"owners":{}}',
+    '{"bootId":"boot-1","owners":{"a":{"state":"odd","process":"1 2 3"}}}',
+    '{"bootId":"boot-1","owners":{"a":1}}',
+    '{"bootId":"boot-1","owners":{"":{"state":"attached","process":"1 2 3"}}}',
+    '{"bootId":"boot-1","version":2,"owners":{}}',
+    '{"bootId":"boot-0","version":2,"owners":{}}',
+    ...['{"kind":"odd","untilMs":5}', '{"kind":"linger"}', '{"kind":"linger","untilMs":1e999}', 'null', '7'].map(
+      expiry => owned(`,"expiry":${expiry}`)
+    ),
+  ])('what cannot be read is held by somebody unknown, and is not written over: %s', async text => {
+    const files = booted({ [lunPath]: text })
+    const journal = createJournal(files)
+    const refused = { code: 'JOURNAL_UNREADABLE', details: { path: lunPath } }
+    await expect(journal.lun(place)).rejects.toMatchObject(refused)
+    await expect(journal.noteOwner(place, 'a', 'attached')).rejects.toMatchObject(refused)
+    await expect(journal.noteWwid(place, wwid('3600a'))).rejects.toMatchObject(refused)
+    await expect(journal.dropOwners(place, ['a'])).rejects.toMatchObject(refused)
+    await expect(journal.forgetLun(place)).rejects.toMatchObject(refused)
+    expect(await journal.luns()).toEqual([{ ...place, entry: undefined, isStale: false }])
+    expect(await journal.unreadable()).toMatchObject([{ path: lunPath }])
+    expect(files.contents.get(lunPath)).toBe(text)
+  })
+
+  test('a file that is named after no LUN is told of', async () => {
+    const path = '/run/xen-lun/luns/odd'
+    expect(await createJournal(booted({ [path]: '' })).unreadable()).toMatchObject([{ path }])
+  })
+
+  test('without the id of this boot nothing is known', async () => {
+    const journal = createJournal(createMemoryFiles({ files: { [lunPath]: owned('') } }))
+    await expect(journal.lun(place)).rejects.toMatchObject({ code: 'JOURNAL_UNREADABLE' })
+  })
+
+  test.each(['constructor', '__proto__', 'toString', 'hasOwnProperty'])('%s is a name like any other', async name => {
+    const journal = createJournal(booted())
+    await journal.noteOwner(place, 'a', 'attached')
+    expect((await journal.lun(place))?.owners.get(name)).toBeUndefined()
+    await journal.noteOwner(place, name, 'attached')
+    expect(await namesIn(journal)).toEqual(['a', name])
+    await journal.dropOwners(place, ['a'])
+    expect(await namesIn(journal)).toEqual([name])
+    await journal.dropOwners(place, [name])
+    expect(await journal.lun(place)).toBeUndefined()
+  })
 })
+
+async function namesIn(journal: ReturnType<typeof createJournal>): Promise<readonly string[]> {
+  return [...((await journal.lun(place))?.owners.keys() ?? [])]
+}
