@@ -35,7 +35,7 @@ const FLOORS = [
   [{ name: 'lun: verbs', path: 'lun/(attach|verify|list|release-expired|reconcile)\\.ts$' }],
   [{ name: 'lun: verbs made of verbs', path: 'lun/(complete-paths|prewarm|wait-for-expiry)\\.ts$' }],
   [
-    { name: 'doctor', path: 'doctor/', upTo: 'xenstore' },
+    { name: 'doctor', path: 'doctor/', upTo: 'lun: journal' },
     { name: 'testing', path: 'testing/', upTo: 'xenstore' },
   ],
   [{ name: 'hotplug', path: 'hotplug/' }],

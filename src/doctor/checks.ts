@@ -1,6 +1,7 @@
 import type { Check } from './facts.ts'
 import type { CheckName } from './finding.ts'
 import { checkDatabaseLock, checkIscsid, checkOpenIscsi } from './iscsi.ts'
+import { checkJournal } from './journal.ts'
 import { checkLvmFilter, checkLvmScansLvs } from './lvm.ts'
 import {
   checkFindMultipaths,
@@ -22,6 +23,7 @@ export const CHECKS: Readonly<Record<CheckName, Check>> = {
   'record-broken': checkRecordsWhole,
   'record-startup': checkStartup,
   'record-scan': checkScan,
+  journal: checkJournal,
   'iscsi-service': checkIscsiService,
   multipathd: checkMultipathd,
   'multipath-conf': checkMultipathConf,

@@ -1,6 +1,7 @@
 import type { Host } from '../host/host.ts'
 import { createNodeDb, type NodeDb } from '../iscsi/node-db.ts'
 import type { NodeRecords } from '../iscsi/node-db-read.ts'
+import { createJournal, type Journal } from '../lun/journal/journal.ts'
 import type { MultipathConfig } from '../multipath/config.parse.ts'
 import type { MultipathMap } from '../multipath/maps.decode.ts'
 import { createMultipath, type Multipath } from '../multipath/multipath.ts'
@@ -12,6 +13,7 @@ export interface Facts {
   readonly signal: AbortSignal
   readonly nodeDb: Pick<NodeDb, 'discoveryRecords'>
   readonly multipath: Pick<Multipath, 'isRunning'>
+  readonly journal: Pick<Journal, 'unreadable' | 'targets' | 'tryTarget'>
   readonly records: () => Promise<NodeRecords>
   readonly config: () => Promise<MultipathConfig>
   readonly maps: () => Promise<readonly MultipathMap[]>
@@ -28,6 +30,7 @@ export function gatherFacts(host: Host, signal: AbortSignal): Facts {
     signal,
     nodeDb,
     multipath,
+    journal: createJournal(host.files),
     records: once(async () => await nodeDb.records()),
     config: once(async () => await multipath.config({ signal })),
     maps: once(async () => await multipath.maps({ signal })),

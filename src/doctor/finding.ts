@@ -9,6 +9,7 @@ export type CheckName =
   | 'record-broken'
   | 'record-startup'
   | 'record-scan'
+  | 'journal'
   | 'iscsi-service'
   | 'multipathd'
   | 'multipath-conf'

@@ -8,6 +8,7 @@ import { answering, createDom0, levels, look, plant, plantRecord, target } from 
 
 const READ_ONLY = [
   'iscsiadm --version',
+  'iscsiadm -m node',
   'multipathd show daemon',
   'multipathd show config local',
   'multipathd show maps json',

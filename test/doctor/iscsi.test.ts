@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest'
-import { LunError } from 'xen-lun'
+import { attachLun, createNodeDb, type Executor, LunError } from 'xen-lun'
 import { isIscsidListening } from '../../src/iscsi/iscsid.ts'
 import { createMemoryFiles } from '../support/memory-files.ts'
-import { answering, createDom0, levels, look, plant, plantRecord } from './helpers.ts'
+import { answering, createDom0, levels, look, plant, plantRecord, target } from './helpers.ts'
 
 const LOCK = '/run/lock/iscsi/lock.write'
 
@@ -101,6 +101,33 @@ describe('records', () => {
     const dom0 = createDom0()
     const path = await plantRecord(dom0, { ...quiet, ...scan })
     expect(await look(dom0.host, 'record-scan')).toMatchObject([{ level: 'warning', subject: path }])
+  })
+
+  test('that iscsiadm does not take, though we can read them', async () => {
+    const dom0 = createDom0()
+    await plantRecord(dom0, { ...quiet, 'node.session.conn_reopen_log_freq': '0' })
+    const stderr = 'iSCSI ERROR: Unknown parameter name node.session.conn_reopen_log_freq\n'
+    const { executor } = dom0.host
+    const exec: Executor['exec'] = async (command, options) =>
+      command.args.join(' ') === '-m node' ? { exitCode: 7, stdout: '', stderr } : await executor.exec(command, options)
+    const message = expect.stringMatching(/Unknown parameter name node.session.conn_reopen_log_freq$/)
+    const found = await look({ ...dom0.host, executor: { exec } }, 'record-broken')
+    expect(found).toMatchObject([{ level: 'error', message }])
+  })
+
+  test('that a LUN has changed as long as it is attached', async () => {
+    const dom0 = createDom0()
+    const path = dom0.plantRecord({ target, portal: dom0.san.portals[0] })
+    await createNodeDb(dom0.host).update({ path }, { 'node.startup': 'automatic' })
+    const lun = await attachLun({ target, portals: ['10.0.1.1'] }, dom0)
+    const changed = /is changed as long as a LUN of it is attached/
+    expect(await look(dom0.host, 'record-startup')).toMatchObject([
+      { level: 'warning', subject: path, message: expect.stringMatching(changed) },
+    ])
+    await lun.detach()
+    expect(await look(dom0.host, 'record-startup')).toMatchObject([
+      { level: 'warning', subject: path, message: expect.not.stringMatching(changed) },
+    ])
   })
 
   test('that are damaged, empty, or discoveries', async () => {

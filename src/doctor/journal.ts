@@ -1,0 +1,12 @@
+import type { Check } from './facts.ts'
+import { error, orOk } from './finding.ts'
+
+/** What this library noted of its own work, in /run/xen-lun and /var/lib/xen-lun. */
+export const checkJournal: Check = async ({ journal }) => {
+  const found = (await journal.unreadable()).map(({ path, reason }) => {
+    const message = `A note of this library cannot be read: it ${reason}. What it is about is neither attached nor taken away.`
+    const advice = 'See who uses the LUN or target it is named after, and remove the file when nobody does.'
+    return error(message, advice, path)
+  })
+  return orOk(found, 'What this library noted of its work can be read.')
+}
