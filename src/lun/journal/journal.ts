@@ -115,8 +115,9 @@ export function createJournal(files: Files): Journal {
       const owners = (await lun(place))?.owners.size ?? 0
       if (wwid === undefined && owners === 0) await store.remove(pathOf(place))
       else
-        await change(place, ({ unqueued: _, ...entry }) => ({
-          ...entry,
+        await change(place, ({ wwid: volume, owners: now }) => ({
+          wwid: volume,
+          owners: now,
           ...(wwid !== undefined && { unqueued: wwid }),
         }))
     },
