@@ -4,7 +4,7 @@ import { attachLun, detachLun } from 'xen-lun'
 import { createSimulatedDom0 } from 'xen-lun/testing'
 
 const target = 'iqn.2001-05.com.example:vm1'
-const COUNT = 24
+const COUNT = 14
 let warnings: Error[] = []
 const hear = (warning: Error): void => void warnings.push(warning)
 
