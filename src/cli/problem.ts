@@ -27,6 +27,7 @@ const HINTS: Readonly<Partial<Record<ErrorCode | 'EACCES' | 'EPERM' | 'USAGE', s
   XENSTORE_UNAVAILABLE: 'this has to run in dom0, as root, with xenstored running: xen-lun doctor',
   LUN_NOT_FOUND: 'xen-lun status lists what is attached',
   LUN_MISMATCH: 'stop whoever uses this disk, then compare the volumes on the array',
+  LUN_SHRUNK: 'stop whoever uses this disk, then look at its size on the array',
   NO_PATHS: 'look at network and array; xen-lun status shows the paths',
   XAPI_HOST: 'use storage repositories there; --force-xapi installs all the same',
   FOREIGN_FILE: 'nothing was changed: look at it, move it away, and run this again',

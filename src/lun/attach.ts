@@ -30,8 +30,8 @@ import { assertNotShared } from './volume/sharing.ts'
  * @throws {@link LunError} `INVALID_INPUT` before anything is touched; `JOURNAL_UNREADABLE` likewise, when nobody knows
  * who holds the LUN or its target's sessions; `LUN_SHARED`, `NO_PORTALS`, `ISCSI_AUTH_FAILED`, `ISCSI_LOGIN_REJECTED`,
  * `ISCSI_PORTAL_UNREACHABLE`, `ISCSID_NOT_RUNNING`, `NODE_RECORD_BROKEN`, `MULTIPATHD_NOT_RUNNING`, `LUN_NOT_FOUND`,
- * `LUN_MISMATCH`, `MULTIPATH_REQUIRED`, `DEVICE_UNREADABLE`, `NO_PATHS` when paths failed for different reasons,
- * `TIMEOUT`, `LOCK_TIMEOUT`, `ATTACH_NOT_UNDONE`
+ * `LUN_MISMATCH`, `LUN_IN_USE`, `MULTIPATH_REQUIRED`, `DEVICE_UNREADABLE`, `NO_PATHS` when paths failed for different
+ * reasons, `TIMEOUT`, `LOCK_TIMEOUT`, `ATTACH_NOT_UNDONE`
  * @example
  * ```ts
  * import { attachLun } from 'xen-lun'

@@ -38,8 +38,8 @@ export interface AttachRequest extends LunAddress {
   /** What the LUN must be; anything else is refused before it is handed over. */
   readonly expected?: { readonly wwid?: string; readonly serial?: string; readonly sizeBytes?: number } | undefined
   /**
-   * `refused` (default): not while another domain of this host uses the volume. `allowed` is for those who know that
-   * both only read, or that a cluster file system takes care.
+   * `refused` (default): not while another domain of this host uses the volume or a part of it, nor for a guest what dom0
+   * uses. `allowed` is for those who know that both only read, or that a cluster file system takes care.
    */
   readonly sharing?: 'refused' | 'allowed' | undefined
   /** How long one login may take, rounded up to seconds. Default 5000: an unknown target takes as long as a dead portal. */

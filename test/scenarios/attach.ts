@@ -49,7 +49,7 @@ async function twoPaths(world: World): Promise<void> {
     ['10.0.1.1:3260 up', '10.0.2.1:3260 up']
   )
   const steps = events.flatMap(event => (event.type === 'end' ? [event.step] : []))
-  assert.deepEqual(steps, ['portals', 'records', 'login', 'paths', 'device', 'identity'])
+  assert.deepEqual(steps, ['portals', 'records', 'login', 'paths', 'device', 'in-use', 'identity'])
   await assertAttached(world, lun, 2)
   assert.equal((await world.snapshot()).records.length, 2)
   await assertModulesAgree(world, lun)

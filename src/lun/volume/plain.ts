@@ -22,7 +22,7 @@ export interface PlainHolder {
  */
 export async function findPlainHolder(context: Context, operation: Operation): Promise<PlainHolder | undefined> {
   const { target, lun } = operation
-  const owners = Object.entries((await context.journal.lun(operation))?.owners ?? {})
+  const owners = [...((await context.journal.lun(operation))?.owners ?? [])]
   const holders = owners.flatMap(([owner, noted]) => {
     const isHeld = isLasting(noted) || noted.state === 'detaching'
     return isHeld && noted.plain !== undefined ? [{ owner, hctl: noted.plain }] : []
