@@ -52,7 +52,10 @@ export async function makeWhole(
     const message = `${different.message}: it has grown while in use, so resize it first; ${error.message}`
     throw new LunError('LUN_MISMATCH', message, different.details, { cause: error })
   }
-  return await resizeMap(context, operation, device, sizeBytes, RESIZE_MS)
+  const whole = await resizeMap(context, operation, device, sizeBytes, RESIZE_MS)
+  const message = `map ${name} has grown from ${device.sizeBytes} to ${sizeBytes} bytes, as the LUN has`
+  operation.emit({ type: 'warning', message })
+  return whole
 }
 
 /** Has multipathd give a map the size of its paths. @throws {@link LunError} `TIMEOUT`, `MULTIPATHD_REFUSED` */

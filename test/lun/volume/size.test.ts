@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { attachLun, detachLun, type Files, prewarm, resizeLun, verifyLun } from 'xen-lun'
+import { type AttachOptions, attachLun, detachLun, type Files, prewarm, resizeLun, verifyLun } from 'xen-lun'
 import type { SimulatedDom0 } from 'xen-lun/testing'
 import { attach, createDom0, target, VBD_1, VBD_2 } from '../guests.ts'
 import { rejection } from '../helpers.ts'
@@ -26,8 +26,11 @@ describe('a LUN that has grown elsewhere is handed over whole', () => {
     const dom0 = await grownElsewhere(how)
     const handed: number[] = []
     const handOver = async ({ sizeBytes }: { readonly sizeBytes: number }): Promise<void> => void handed.push(sizeBytes)
-    const lun = await attach(dom0, VBD_1, {}, { handOver })
+    const warnings: string[] = []
+    const onEvent: AttachOptions['onEvent'] = event => void (event.type === 'warning' && warnings.push(event.message))
+    const lun = await attach(dom0, VBD_1, {}, { handOver, onEvent })
     expect([lun.sizeBytes / MIB, handed, mapSizes(dom0)]).toEqual([128, [128 * MIB], [128]])
+    expect(warnings).toEqual([expect.stringContaining(`from ${64 * MIB} to ${128 * MIB} bytes`)])
   })
 
   test('as a plain disk, too', async () => {
