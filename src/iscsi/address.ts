@@ -1,9 +1,10 @@
-import { isIPv6 } from '../core/ip.ts'
+import { isIP, isIPv6 } from '../core/ip.ts'
 import { ISCSI_PORT, type Portal } from '../core/portal.ts'
 
 const MAX_PORT = 65_535
 const MAX_CHARS = 255 // NI_MAXHOST is longer, VALUE_MAXVAL of usr/idbm.h is not
-const NAME = /^[\w.][\w.-]*$/
+// All digits and dots, yet no IPv4 address, is none either.
+const NAME = /^(?![\d.]+$)\w[\w.-]*$/
 const ZONED = /^([^%]+)%([!-~]+)$/
 
 /**
@@ -24,7 +25,7 @@ function readHost(text: string): string | undefined {
   if (zoned !== undefined && !/[/,[\]]/.test(zone)) {
     return isIPv6(zoned) ? `${zoned.toLowerCase()}%${zone}` : undefined
   }
-  return isIPv6(text) || NAME.test(text) ? text.toLowerCase() : undefined
+  return isIP(text) || NAME.test(text) ? text.toLowerCase() : undefined
 }
 
 /** The portal of a text in the form that open-iscsi prints, see `formatPortal`. */

@@ -6,6 +6,7 @@ import { retry } from '../flow/retry.ts'
 import type { Command } from '../host/command.ts'
 import type { Host } from '../host/host.ts'
 import { type Chap, chapSettings } from './chap.ts'
+import { standsFor } from './db-path.ts'
 import {
   DISCOVERY_TIMEOUT_MS,
   deleteDiscoveryRecord,
@@ -13,8 +14,9 @@ import {
   discoverByRecord,
   newDiscoveryRecord,
 } from './discovery.commands.ts'
-import type { DiscoveryRecord, NodeDb } from './node-db.ts'
+import type { DiscoveryRecord, DiscoveryRecords, NodeDb, UpdateOptions } from './node-db.ts'
 import type { TargetPortal } from './portals.parse.ts'
+import { IS_EMPTY } from './record.parse.ts'
 import type { Runner } from './runner.ts'
 
 /** Whom to ask for targets, and how. */
@@ -47,7 +49,7 @@ const FIRST_PAUSE_MS = 200
 export async function discoverPortals(
   tools: DiscoveryTools,
   request: DiscoverRequest,
-  options: OperationOptions = {}
+  options: UpdateOptions = {}
 ): Promise<readonly TargetPortal[]> {
   const ask = async (): Promise<readonly TargetPortal[]> => await askPortal(tools, request, options)
   const { portal, timeoutMs = DISCOVERY_TIMEOUT_MS } = request
@@ -57,7 +59,7 @@ export async function discoverPortals(
 async function askPortal(
   tools: DiscoveryTools,
   { portal, persistent = false, ifaces, chap, timeoutMs }: DiscoverRequest,
-  options: OperationOptions
+  options: UpdateOptions
 ): Promise<readonly TargetPortal[]> {
   const spec = { portal, ifaces, isPersistent: persistent, timeoutMs }
   if (chap === undefined) return await run(tools, discover(spec), options)
@@ -106,10 +108,13 @@ async function prepareRecord(
   { nodeDb, runner }: DiscoveryTools,
   portal: Portal,
   settings: ReturnType<typeof chapSettings>,
-  options: OperationOptions
+  options: UpdateOptions
 ): Promise<() => Promise<void>> {
-  const find = async (): Promise<DiscoveryRecord | undefined> =>
-    (await nodeDb.discoveryRecords()).records.find(record => samePortal(record.portal, portal))
+  const find = async (): Promise<DiscoveryRecord | undefined> => {
+    const found = await nodeDb.discoveryRecords()
+    assertReadable(found, portal)
+    return found.records.find(record => samePortal(record.portal, portal))
+  }
   const existing = await find()
   if (existing !== undefined) {
     const change = await nodeDb.update(existing, settings, options)
@@ -128,6 +133,17 @@ async function prepareRecord(
     await collectFailures([['remove the discovery record', remove]])
     throw error
   }
+}
+
+/** Making a record where one is that cannot be read would destroy that. @throws {@link LunError} `NODE_RECORD_BROKEN` */
+export function assertReadable({ broken }: DiscoveryRecords, portal: Portal): void {
+  const lost = broken.find(({ path, reason }) => {
+    const at = standsFor(path)?.portal
+    return reason !== IS_EMPTY && at !== undefined && samePortal(at, portal)
+  })
+  if (lost === undefined) return
+  const { path, line, reason } = lost
+  throw new LunError('NODE_RECORD_BROKEN', `${path}: line ${line} ${reason}`, { path, line, reason })
 }
 
 function noRecord(portal: Portal): LunError<'ISCSI_NO_RECORD'> {

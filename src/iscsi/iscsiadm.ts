@@ -7,7 +7,7 @@ import { type DiscoverRequest, discoverPortals, forgetPortal } from './discovery
 import { DEFAULT_IFACE } from './iface-name.ts'
 import { createInterfaces, type Interfaces } from './interfaces.ts'
 import * as node from './node.commands.ts'
-import { createNodeDb } from './node-db.ts'
+import { createNodeDb, type UpdateOptions } from './node-db.ts'
 import type { TargetPortal } from './portals.parse.ts'
 import type { NodeConfig } from './record.parse.ts'
 import type { RecordSelector } from './record-selector.ts'
@@ -46,7 +46,7 @@ export interface Iscsiadm extends Interfaces {
    * @throws {@link LunError} `ISCSI_PORTAL_UNREACHABLE`, `ISCSI_AUTH_FAILED`, `ISCSI_LOGIN_REJECTED`,
    * `ISCSID_NOT_RUNNING`, `UNEXPECTED_OUTPUT`
    */
-  discover(request: DiscoverRequest, options?: OperationOptions): Promise<readonly TargetPortal[]>
+  discover(request: DiscoverRequest, options?: UpdateOptions): Promise<readonly TargetPortal[]>
 
   /** Deletes the discovery record of a portal, and with it what it says of credentials; false if there was none. */
   deleteDiscoveryRecord(portal: Portal, options?: OperationOptions): Promise<boolean>

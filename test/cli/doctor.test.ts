@@ -11,7 +11,7 @@ test('doctor tells the gravest first, with advice, and what is well only if want
         Start iscsid (systemctl start iscsid); sessions that are lost come back only with it.
 warning no-path-retry: I/O fails as soon as the last path is gone (no_path_retry fail): guests see errors at once.
         Set no_path_retry to a number in /etc/multipath.conf: so many checks I/O waits for a path, and fails then.
-19 of 21 findings are ok
+20 of 22 findings are ok
 `,
     stderr: '',
   })

@@ -1,7 +1,8 @@
 import { isIP as nodeIsIP } from 'node:net'
 import { inspect } from 'node:util'
 import { formatHctl, type Hctl } from '../../src/core/hctl.ts'
-import { formatPortal, type Portal, portal } from '../../src/core/portal.ts'
+import { formatPortal, type Portal } from '../../src/core/portal.ts'
+import { readPortalName } from '../../src/iscsi/address.ts'
 
 /** Fails unless `isSo`. Unlike `expect` it is cheap enough for every item of a megabyte. */
 export function ensure(isSo: boolean, what: string, value?: unknown): void {
@@ -30,7 +31,9 @@ export function ensureOneOf(value: unknown, words: readonly unknown[], what: str
 }
 
 const IQN = /^(?:iqn\.\d{4}-\d\d\.[a-z0-9.-]+(?::[a-z0-9._:-]+)?|(?:eui|naa)\.[0-9a-f]{16}|naa\.[0-9a-f]{32})$/
-const LABEL = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/
+// What the host says: names that DNS would not have, and addresses with a zone.
+const NAME = /^(?![\d.]+$)[a-z0-9_][a-z0-9_.-]*$/
+const ZONE = /%[!-~]+$/
 
 export function ensureIqn(name: string): void {
   ensure(IQN.test(name) && !name.includes('..') && name.length <= 223, 'is no iSCSI name in lower case', name)
@@ -38,10 +41,11 @@ export function ensureIqn(name: string): void {
 
 export function ensurePortal({ host, port }: Portal): void {
   ensureInteger(port, 'port', 1, 65_535)
-  const isName = host.length <= 253 && host.split('.').every(label => LABEL.test(label)) && !/^[\d.]+$/.test(host)
-  ensure(host === host.toLowerCase() && (nodeIsIP(host) !== 0 || isName), 'is no host', host)
-  const again = portal(formatPortal({ host, port }))
-  ensure(again.host === host && again.port === port, 'does not read back', { host, port })
+  const isName = host.length <= 255 && NAME.test(host)
+  const address = host.replace(ZONE, '')
+  ensure(address === address.toLowerCase() && (nodeIsIP(address) !== 0 || isName), 'is no host', host)
+  const again = readPortalName(formatPortal({ host, port }))
+  ensure(again?.host === host && again.port === port, 'does not read back', { host, port })
 }
 
 export function ensureHctl({ host, channel, target, lun }: Hctl): void {

@@ -1,7 +1,8 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { isLunError } from '../../src/core/error.ts'
-import { portal } from '../../src/core/portal.ts'
+import { formatPortal, portal, samePortal } from '../../src/core/portal.ts'
+import { readPortal, readPortalName } from '../../src/iscsi/address.ts'
 import { parseIfaces } from '../../src/iscsi/iface.parse.ts'
 import { parsePortals } from '../../src/iscsi/portals.parse.ts'
 import { parseNodeRecords, readNodeConfig, readRecordText } from '../../src/iscsi/record.parse.ts'
@@ -168,4 +169,42 @@ describe('every reader', () => {
       readRecordText(`${garbage}\n`)
     }
   )
+})
+
+describe('a portal, as the host says it,', () => {
+  it.each([
+    ['10.0.0.1', '3260', '10.0.0.1', '10.0.0.1:3260'],
+    ['FD00::1', '3261', 'fd00::1', '[fd00::1]:3261'],
+    ['FE80::1%eth1', '3260', 'fe80::1%eth1', '[fe80::1%eth1]:3260'],
+    ['san_1.Example.lan', '3260', 'san_1.example.lan', 'san_1.example.lan:3260'],
+  ])('is what iscsiadm takes: %s', (address, port, host, name) => {
+    const found = readPortal(address, port)
+    expect(found).toEqual({ host, port: Number(port) })
+    expect(found === undefined ? '' : formatPortal(found)).toBe(name)
+    expect(readPortalName(name)).toEqual(found)
+  })
+
+  it.each([
+    ['', '3260'],
+    ['10.0.0.1', '0'],
+    ['10.0.0.1', '65536'],
+    ['10.0.0.1', ''],
+    ['a b', '3260'],
+    ['fe80::1%', '3260'],
+    ['fe80::1%a/b', '3260'],
+    ['10.0.0.1%eth1', '3260'],
+    ['-x', '3260'],
+    ['10.0.0.300', '3260'],
+    ['.0.0.1', '3260'],
+    ['a,b', '3260'],
+  ])('is none of %s and %s', (address, port) => {
+    expect(readPortal(address, port)).toBeUndefined()
+  })
+
+  it('is the same however the address before its zone is written, and not through another interface', () => {
+    const at = (host: string) => ({ host, port: 3260 })
+    expect(samePortal(at('fe80::1%eth1'), at('fe80:0::1%eth1'))).toBe(true)
+    expect(samePortal(at('fe80::1%eth1'), at('fe80::1%eth2'))).toBe(false)
+    expect(samePortal(at('fe80::1%eth1'), at('fe80::1'))).toBe(false)
+  })
 })

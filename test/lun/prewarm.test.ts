@@ -216,7 +216,7 @@ describe('the time of a hold', () => {
     await dom0.host.files.makeDirectory('/run/xen-lun/luns', 0o700)
     await dom0.host.files.replace(entry, text, 0o600)
     expect(await release(dom0)).toEqual({ gone: [], nextInMs: undefined })
-    expect((await reconcile({ ...dom0, apply: true })).actions).toMatchObject([{ kind: 'forget' }])
+    expect((await reconcile({ ...dom0, apply: true })).actions).toMatchObject([{ kind: 'forget' }, { kind: 'leave' }])
     expect(await warm(dom0)).toMatchObject({ outcome: 'attached', expiresInMs: TTL_MS })
     expect(await cool(dom0)).toEqual(['detached'])
     expect(dom0.state()).toMatchObject({ journal: [], sessions: [], disks: [] })

@@ -158,6 +158,49 @@ describe('what an attach changed in a record that was there', () => {
   })
 })
 
+describe('the discovery record of somebody else', () => {
+  const folder = '/var/lib/iscsi/send_targets/10.0.1.1,3260'
+  const path = `${folder}/st_config`
+  const secret = 'discovery.sendtargets.auth.password = hosts-secret-1\n'
+  const text = [
+    '# BEGIN RECORD 2.1.11',
+    'discovery.startup = manual',
+    'discovery.type = sendtargets',
+    'discovery.sendtargets.address = 10.0.1.1',
+    'discovery.sendtargets.port = 3260',
+    'discovery.sendtargets.auth.username = host',
+    `${secret}# END RECORD\n`,
+  ].join('\n')
+  const discovery = '10.0.1.1:3260'
+
+  test('has his credentials again, whatever the moment a process dies', { timeout: 60_000 }, async () => {
+    const outcomes = await exploreCrashes({
+      dom0: { volumes: [{ name: 'v0', sizeMiB: 64 }], targets: [{ iqn: target, luns: { 0: 'v0' }, chap }] },
+      before: async (_, dom0) => dom0.plant(path, { kind: 'file', text, mode: 0o600 }),
+      doomed: async host => await attachLun({ ...address, discovery, chap }, { host }),
+      next: async host => {
+        await detachLun(address, { host })
+        expect(await host.files.read(path)).toContain(secret)
+        expect(await host.files.read(path)).not.toContain('guest')
+        expect((await reconcile({ host, apply: true })).failed).toEqual([])
+        await host.files.remove(path)
+      },
+    })
+    expect(outcomes.length).toBeGreaterThan(20)
+    expect(outcomes.filter(({ problem }) => problem !== undefined)).toEqual([])
+  })
+
+  test('that cannot be read is not made anew', async () => {
+    const dom0 = createDom0()
+    await dom0.san.setChap(target, chap)
+    dom0.plant(path, { kind: 'file', text: text.slice(0, 90), mode: 0o600 })
+    const request = { ...address, discovery, chap }
+    expect(await rejection(attachLun(request, dom0))).toMatchObject({ code: 'NODE_RECORD_BROKEN', details: { path } })
+    expect(await dom0.host.files.read(path)).toBe(text.slice(0, 90))
+    expect(dom0.state()).toMatchObject({ journal: [], sessions: [] })
+  })
+})
+
 describe('a login to all portals of a target at once is only made', () => {
   const whole = new RegExp(`^iscsiadm -m node -T ${target} --login`)
   const loginsOf = ({ started }: SimulatedDom0): readonly string[] => started.filter(line => line.includes('--login'))

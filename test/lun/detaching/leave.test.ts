@@ -39,7 +39,7 @@ test.each(CODES)('one that is refused with %i for good is told with its reason, 
     details: { steps: [{ step: 'logout', message: expect.stringMatching(/session \d|iscsid does not answer/) }] },
   })
   const { sessions, records, journal } = dom0.state()
-  expect([sessions.length, records.length, journal.length]).toEqual([2, 2, 2])
+  expect([sessions.length, records.length, journal.length]).toEqual([2, 2, 3])
   isStuck = false
   expect(await detachLun(address, { host })).toMatchObject({ outcome: 'detached' })
   expect(dom0.leftovers()).toEqual([])
@@ -71,7 +71,7 @@ test('a logout that is interrupted leaves a session that is named, kept in the j
     { sid: 2, state: 'unbound', targetId: undefined },
   ])
   const { records, journal } = dom0.state()
-  expect([records.length, journal.length]).toEqual([2, 2])
+  expect([records.length, journal.length]).toEqual([2, 3])
   expect((await listAttachments(dom0)).attachments).toMatchObject([
     { pathCount: { up: 0, down: 2 }, paths: [{ session: 'unbound' }, { session: 'unbound' }] },
   ])
