@@ -25,7 +25,7 @@ const removeMaps = async (): Promise<void> => {
 
 const removeRecords = async (): Promise<void> => {
   const directories = databases.flatMap(root => ['nodes', 'send_targets', 'ifaces'].map(name => `${root}/${name}`))
-  for (const directory of [...directories, '/run/xen-lun']) {
+  for (const directory of [...directories, '/run/xen-lun', '/var/lib/xen-lun']) {
     for (const name of listNames(directory)) await rm(`${directory}/${name}`, { recursive: true, force: true })
   }
   await rm('/etc/multipath/wwids', { force: true })

@@ -78,7 +78,10 @@ export const snapshot = async (): Promise<HostState> => {
     discoveries: listDatabase('send_targets'),
     ifaces: listDatabase('ifaces'),
     wwids: readWwids(),
-    journal: listFiles('/run/xen-lun').filter(path => path !== servingProcess && !path.startsWith(locks)),
+    journal: [
+      ...listFiles('/run/xen-lun').filter(path => path !== servingProcess && !path.startsWith(locks)),
+      ...listFiles('/var/lib/xen-lun'),
+    ],
     vbds,
   }
 }

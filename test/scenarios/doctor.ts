@@ -5,7 +5,7 @@ import type { Scenario } from './scenario.ts'
 import type { World } from './world.ts'
 
 const TIMEOUT_MS = 60_000
-const READ_ONLY = ['iscsiadm', 'xenstore-exists']
+const READ_ONLY = ['iscsiadm', 'iscsiadm', 'xenstore-exists']
 
 async function errorsOf({ host }: World): Promise<readonly Finding[]> {
   const { findings } = await doctor({ host, timeoutMs: TIMEOUT_MS })
