@@ -6,7 +6,6 @@ import {
   formatPortal,
   type Host,
   type Iqn,
-  isUsableSession,
 } from 'xen-lun'
 
 const SECTOR_BYTES = 512
@@ -40,9 +39,10 @@ interface Place {
 async function placesOf(host: Host, target: Iqn): Promise<ReadonlyMap<string, Place>> {
   const scsi = createScsi(host)
   const places = new Map<string, Place>()
-  for (const session of (await createIscsiadm(host).sessions({ target })).filter(isUsableSession)) {
+  for (const session of await createIscsiadm(host).sessions({ target })) {
     for (const hctl of await scsi.devices(session)) {
-      const place = { portal: formatPortal(session.persistentPortal), hctl: formatHctl(hctl) }
+      const { persistentPortal: portal } = session
+      const place = { portal: portal === undefined ? '-' : formatPortal(portal), hctl: formatHctl(hctl) }
       places.set((await scsi.disk(hctl)) ?? '', place)
     }
   }

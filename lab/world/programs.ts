@@ -21,7 +21,9 @@ export const isProgram = (name: string): boolean => existsSync(fileOf(name))
 
 /** Node takes 5 s to start, so begin before it is needed. What it says on stderr goes to the console log. */
 export const startProgram = <Line>(name: string, ...args: readonly string[]): Program<Line> => {
-  const spawned = spawn(process.execPath, [fileOf(name), ...args], { stdio: ['pipe', 'pipe', 'inherit'] })
+  // Node lets no process give up rights whose libuv may use io_uring, as Debian's does.
+  const env = { ...process.env, UV_USE_IO_URING: '0' }
+  const spawned = spawn(process.execPath, [fileOf(name), ...args], { env, stdio: ['pipe', 'pipe', 'inherit'] })
   const child = watchChild(name, spawned)
   // A program that was killed reads no more.
   spawned.stdin.on('error', () => {})

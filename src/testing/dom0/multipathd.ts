@@ -56,13 +56,13 @@ export function createMultipathd(
   let nextAlias = 0
   const wwids = createWwids(tree)
 
-  // ev_add_path() in multipathd/main.c: where the kernel refuses the table, the path is an orphan and the answer "fail".
   const reload = ({ device, paths: members }: MultipathMap): void => {
     kernel.loadMap(
       device,
       members.map(({ disk }) => disk)
     )
   }
+  // ev_add_path() in multipathd/main.c: where the kernel refuses the table, the path is an orphan and the answer "fail".
   const join = (map: MultipathMap, path: Path): boolean => {
     if (!mayClaim(path.disk, DEVICE_MAPPER)) return false
     path.map = map
@@ -114,8 +114,9 @@ export function createMultipathd(
     const { map } = path
     if (map === undefined) return
     map.paths.splice(map.paths.indexOf(path), 1)
-    if (map.paths.length === 0 && map.waiting.length === 0) removeMap(map)
-    else if (map.paths.length > 0) reload(map)
+    // One that is open stays, with an empty table: ev_remove_path() in multipathd/main.c.
+    if (map.paths.length === 0 && map.waiting.length === 0 && removeMap(map)) return
+    reload(map)
   }
   const check = (disk: BlockDevice): void => {
     scheduler.after(CHECK_MS, () => {
