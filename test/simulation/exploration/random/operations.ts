@@ -24,6 +24,8 @@ export interface Actor {
   readonly domid: number | undefined
   /** Disks of that domain, by LUN. */
   readonly disks: Map<string, { readonly disk: GuestDisk; readonly place: Place }>
+  /** What it has attached for itself, and not begun to detach. */
+  readonly places: Set<Place>
 }
 
 /** What an operation has to act on, and where it tells what is wrong. */
@@ -64,6 +66,7 @@ const attachForDom0: Operate = async stage => {
   const { world, uses, actor } = stage
   const place = pick(world.random, world.places)
   const device = await attach(stage, place, actor.name)
+  actor.places.add(place)
   if (chance(world.random, 60)) uses.take(holdOf(actor.name, place), device)
 }
 
@@ -72,6 +75,7 @@ const detachForDom0: Operate = async ({ world, uses, host, actor, signal }) => {
   const place = pick(random, world.places)
   if (chance(random, 65)) uses.release(holdOf(actor.name, place))
   const how = pick(random, [{}, {}, { lingerMs: LINGER_MS }, { force: true }])
+  actor.places.delete(place)
   await detachLun(place, { host, owner: actor.name, signal, ...how })
 }
 
@@ -124,6 +128,11 @@ const complete: Operate = async ({ world, host, actor, signal }) => {
   await completePaths(request, { host, owner: actor.name, signal })
 }
 
+const usePath: Operate = async ({ world, uses, actor }) => {
+  const place = pick(world.random, [...actor.places])
+  if (place !== undefined) uses.takePath(holdOf(actor.name, place), place)
+}
+
 /** Operations, and how often each is chosen. */
 const OPERATIONS: Readonly<Record<string, readonly [weight: number, operate: Operate]>> = {
   attach: [8, attachForDom0],
@@ -137,7 +146,7 @@ const OPERATIONS: Readonly<Record<string, readonly [weight: number, operate: Ope
   resize: [1, async ({ world, host, signal }) => await resizeLun(pick(world.random, world.places), { host, signal })],
   reconcile: [2, async ({ host, signal }) => await reconcile({ apply: true, host, signal })],
   'release expired': [1, async ({ host, signal }) => await releaseExpired({ host, signal })],
-  'use of a path': [2, async ({ uses }) => uses.takePath()],
+  'use of a path': [2, usePath],
 }
 const LOTS = Object.entries(OPERATIONS).flatMap(([name, [weight]]) => Array.from({ length: weight }, () => name))
 

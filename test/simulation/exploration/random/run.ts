@@ -52,7 +52,9 @@ export async function exploreSeed(options: RandomOptions): Promise<RandomRun> {
   const complain = (problem: string): void => void problems.push(problem)
   const { dom0 } = world
   world.watch(() => uses.look())
-  const actors = [1, 2, undefined].map((domid, n): Actor => ({ name: `actor ${n + 1}`, domid, disks: new Map() }))
+  const actors = [1, 2, undefined].map(
+    (domid, n): Actor => ({ name: `actor ${n + 1}`, domid, disks: new Map(), places: new Set() })
+  )
   const story = async (): Promise<void> => {
     const isOver = new AbortController()
     const faults = options.hasFaults ? breakThings(world, isOver.signal, count) : undefined
@@ -88,6 +90,8 @@ async function act(stage: ActorStage, hasKills: boolean, count: (what: string) =
     if (isKilled || isAborted) await dom0.host.clock.sleep(random.below(3000))
     if (isKilled) {
       user.kill()
+      // Whatever it was in the middle of may have come to its end.
+      stage.actor.places.clear()
       user = dom0.startUser()
       count('kill')
       continue

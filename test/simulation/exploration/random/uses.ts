@@ -1,13 +1,13 @@
 import type { MountOptions, SimulatedDom0 } from 'xen-lun/testing'
-import { pick, type RandomWorld } from './world.ts'
+import { type Place, pick, type RandomWorld } from './world.ts'
 
 /** Somebody who has a device: while he has it, it must not go. */
 interface Use {
   readonly name: string
   /** `map 3600…` or `disk sda` */
   readonly device: string
-  /** The owner's hold on which it lives; undefined for one who uses a path by himself. */
-  readonly hold: string | undefined
+  /** The owner's hold on which it lives. */
+  readonly hold: string
   readonly release: () => void
 }
 
@@ -15,8 +15,8 @@ interface Use {
 export interface Uses {
   /** Takes the device of a hold in one of the ways a host knows, unless the kernel refuses it. */
   take(hold: string, node: string): void
-  /** Takes one path of a volume by itself, beside whatever stands on it. */
-  takePath(): void
+  /** Takes one path of a LUN by itself, beside whatever stands on it, while a hold keeps it from being taken away. */
+  takePath(hold: string, place: Place): void
   /** A guest's disk, which its backend has open. */
   serve(hold: string, node: string): void
   release(hold: string): void
@@ -81,7 +81,7 @@ export function createUses({ dom0, random }: RandomWorld): Uses {
       : `disk ${node.slice(5)}`
     uses.add({ name: `${kind} of ${node}`, device, ...use })
   }
-  const begin = (ways: typeof WAYS, node: string, hold: string | undefined): void => {
+  const begin = (ways: typeof WAYS, node: string, hold: string): void => {
     const kind = pick(random, Object.keys(ways))
     try {
       const release = ways[kind]?.(dom0, node, nextPid++)
@@ -98,9 +98,11 @@ export function createUses({ dom0, random }: RandomWorld): Uses {
     lost,
     counts,
     take: (hold, node) => begin(WAYS, node, hold),
-    takePath: () => {
-      const disks = dom0.state().disks.map(({ name }) => name)
-      if (disks.length > 0) begin(BESIDE_A_MAP, `/dev/${pick(random, disks)}`, undefined)
+    takePath: (hold, { target, lun }) => {
+      const { disks: all, sessions } = dom0.state()
+      const sids = sessions.filter(({ iqn }) => iqn === target).map(({ id }) => id)
+      const disks = all.filter(disk => disk.lun === lun && sids.includes(disk.sessionId))
+      if (disks.length > 0) begin(BESIDE_A_MAP, `/dev/${pick(random, disks).name}`, hold)
     },
     serve: (hold, node) => note('guest', node, { hold, release: () => {} }),
     release: hold => {
