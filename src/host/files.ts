@@ -80,3 +80,8 @@ export function draftOf(path: string, scratch?: string): string {
 export function isDraft(name: string): boolean {
   return /^\..+\.draft$/.test(name)
 }
+
+/** Name of the file that a draft is of. */
+export function nameOfDraft(draft: string): string {
+  return draft.replace(/^\.(.+)\.draft$/, '$1')
+}

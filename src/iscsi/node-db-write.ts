@@ -1,7 +1,7 @@
 import { invalid } from '../core/check.ts'
 import { LunError } from '../core/error.ts'
 import type { OperationOptions } from '../core/options.ts'
-import { draftOf, isDraft } from '../host/files.ts'
+import { draftOf, isDraft, nameOfDraft } from '../host/files.ts'
 import type { Host } from '../host/host.ts'
 import { type DbLockOptions, withDbLock } from './db-lock.ts'
 import { checkPlace, isPresent, type RecordPlace } from './db-path.ts'
@@ -136,7 +136,12 @@ async function removeNode({ files }: WriteHost, path: string, place: RecordPlace
 /** Drafts of records, which hold what the records were to hold, secrets too. A living writer's are among them. */
 export async function findDrafts({ files }: Pick<Host, 'files'>, roots: readonly string[]): Promise<readonly string[]> {
   const found = await Promise.all(
-    roots.map(async root => (await files.list(root)).filter(isDraft).map(name => `${root}/${name}`))
+    roots.map(async root => {
+      const names = await files.list(root)
+      // Of records, which are in folders. The draft of what lies here itself, as iscsid.conf may, is somebody else's.
+      const ours = names.filter(name => isDraft(name) && !names.includes(nameOfDraft(name)))
+      return ours.map(name => `${root}/${name}`)
+    })
   )
   return found.flat()
 }

@@ -75,13 +75,21 @@ async function discoverByNewRecord(
   { target, signal }: Operation,
   request: DiscoverRequest
 ): Promise<readonly TargetPortal[]> {
-  const { iscsiadm, journal } = context
+  const { iscsiadm, nodeDb, journal } = context
   const discoveries = [formatPortal(request.portal)]
   const jobs = await jobsFor(context, 'discovery', discoveries, 0)
   await journal.noteTarget(target, { discoveries, jobs })
-  const offers = await iscsiadm.discover(request, { signal })
-  await journal.strikeTarget(target, { discoveries, jobs: Object.keys(jobs) })
-  return offers
+  const strike = async (): Promise<void> => {
+    // One that could not be removed stays noted; one that comes later is somebody else's.
+    const { records, broken } = await nodeDb.discoveryRecords()
+    if (broken.length > 0 || records.some(record => samePortal(record.portal, request.portal))) return
+    await journal.strikeTarget(target, { discoveries, jobs: Object.keys(jobs) })
+  }
+  try {
+    return await iscsiadm.discover(request, { signal })
+  } finally {
+    await collectFailures([['forget the discovery', strike]])
+  }
 }
 
 /** The record is somebody else's, and so is what it says of credentials. */

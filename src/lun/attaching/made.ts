@@ -11,12 +11,13 @@ import { withTarget } from '../locks.ts'
 import type { Operation } from '../operation.ts'
 import type { Endpoint } from '../request.ts'
 import { describeLun, findDevices } from '../volume/find-lun.ts'
+import { findFinalUser } from '../volume/in-use.ts'
 import type { Leftovers } from '../volume/leftovers.ts'
 
 /** What one attach did so far, noted before each effect, so that exactly this can be taken back. */
 export interface Made {
-  /** Puts back the former text of records that were there before. */
-  readonly restores: (() => Promise<void>)[]
+  /** Records that were there before and were changed; put back when the target is left. */
+  readonly changed: string[]
   /** Endpoints whose node records were to be created. */
   readonly records: string[]
   /** Endpoints logged in, or told to. */
@@ -43,7 +44,7 @@ export async function createMade({ multipath }: Context, isHoldNew: boolean): Pr
   const wwidsBefore = await multipath.wwids()
   return {
     records: [],
-    restores: [],
+    changed: [],
     logins: [],
     jobs: [],
     strangers: new Set(),
@@ -57,8 +58,8 @@ export async function createMade({ multipath }: Context, isHoldNew: boolean): Pr
 }
 
 /** Whether nothing was changed on the host. */
-export function isUnchanged({ records, restores, logins, hctls, joined }: Made): boolean {
-  return [records, restores, logins, [...hctls], [...joined]].every(list => list.length === 0)
+export function isUnchanged({ records, changed, logins, hctls, joined }: Made): boolean {
+  return [records, changed, logins, [...hctls], [...joined]].every(list => list.length === 0)
 }
 
 const BUSY_MS = 5000
@@ -86,19 +87,24 @@ export async function takeBack(
     // Where the LUN was not the one expected, multipathd may have made a map of what it was.
     wwidEntries: found.isShared ? [] : [wwid, found.map?.wwid].filter(isNew),
   }
-  // As long as nobody had the device, what waits for it is only our own test of it.
-  const force = createForce(context, { ...operation, emit: () => {} }, found, !made.isOffered)
+  // As long as nobody had the map, what waits for it is only our own test of it.
+  const isOurs = !made.isOffered && isNew(found.map?.wwid)
+  const force = createForce(context, { ...operation, emit: () => {} }, found, isOurs)
   const onBusy = async (): Promise<undefined> => {
     await force.letGo()
   }
-  const torn = await tearDownWhatGoes(context, operation, leftovers, onBusy)
+  // A map protects itself by its flush; a plain disk may have been taken as soon as it was there, by LVM or a guest.
+  const user = found.map === undefined ? await findFinalUser(context, operation, found) : undefined
+  const torn =
+    user === undefined
+      ? await tearDownWhatGoes(context, operation, leftovers, onBusy)
+      : [{ step: 'in-use', message: user.message }]
   await force.restore()
-  const restored = await collectFailures(made.restores.map(restore => ['restore a node record', restore] as const))
   const noted = await collectFailures([['note what is left', async () => await settle(context, operation, made)]])
   const left = await leave(context, operation, made, torn.length === 0).catch(
     error => failedTo('log out')(error).failed
   )
-  return [...torn, ...restored, ...noted, ...left]
+  return [...torn, ...noted, ...left]
 }
 
 async function tearDownWhatGoes(

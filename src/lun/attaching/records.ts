@@ -56,7 +56,7 @@ export async function ensureRecords(
   })
   const failed = attempts.find(attempt => attempt.status === 'rejected')
   if (failed !== undefined) throw failed.reason
-  await Promise.all(
+  const updates = await Promise.allSettled(
     endpoints.map(async endpoint => {
       const records = recordsAt(now, endpoint)
       if (records.length === 0) throw noRecord(wish, endpoint)
@@ -67,11 +67,13 @@ export async function ensureRecords(
           await journal.noteChange(target, { path: record.path, endpoint: endpointKey(endpoint), former })
         const settings = settingsFor(wish, isCreated)
         const change = await nodeDb.update(record, settings, { signal, ...(!isCreated && { onChange }) })
-        if (!isCreated && change.isChanged) made.restores.push(async () => await change.restore())
+        if (!isCreated && change.isChanged) made.changed.push(record.path)
         warnOfStartup(emit, record, { isCreated })
       }
     })
   )
+  const refused = updates.find(update => update.status === 'rejected')
+  if (refused !== undefined) throw refused.reason
 }
 
 /** The records of a target are those of these endpoints, one each, and no others, readable or not. */

@@ -5,6 +5,7 @@ import { isLunError } from '../../core/error.ts'
 import { unlessAborted } from '../../flow/unless-aborted.ts'
 import { until } from '../../flow/until.ts'
 import { run } from '../../host/executor.ts'
+import type { Files } from '../../host/files.ts'
 import type { Context } from '../context.ts'
 import { expiryIn } from '../journal/expiry.ts'
 import { lingerName } from '../journal/owner.ts'
@@ -47,13 +48,18 @@ export async function linger(
   if (used === undefined) return undefined
   const isWritten = await operation.step('flush', async () => {
     const nodes = [`/dev/${map.dm}`, ...used.map(disk => `/dev/${disk}`)]
-    const written = await Promise.all(nodes.map(async node => await unlessAborted(files.sync(node), signal)))
+    const written = await Promise.all(nodes.map(async node => await unlessAborted(trySync(files, node), signal)))
     return written.every(Boolean)
   })
   if (!isWritten) return undefined
   const name = lingerName(owner)
   await context.journal.replaceOwner(operation, owner, name, await expiryIn(files, 'linger', lingerMs))
   return { outcome: 'lingering', target, lun, wwid, owners: [name], writes: 'written' }
+}
+
+/** False also for what cannot be written: a detach says so. */
+async function trySync(files: Files, node: string): Promise<boolean> {
+  return await files.sync(node).catch(() => false)
 }
 
 /**

@@ -201,9 +201,13 @@ function isPortal(text: string): boolean {
   return typeof readPortalText(text) !== 'string'
 }
 
-// JSON can say 1e999, which nobody could wait for.
+// JSON can say 1e300, which nobody could wait for.
 function isJob(item: unknown): item is Job {
-  return isObject(item) && Number.isFinite(item['untilMs']) && typeof item['process'] === 'string'
+  return isObject(item) && isUptime(item['untilMs']) && typeof item['process'] === 'string'
+}
+
+function isUptime(value: unknown): boolean {
+  return typeof value === 'number' && value >= 0 && value <= Number.MAX_SAFE_INTEGER
 }
 
 function isOwner(item: unknown): item is Owner {

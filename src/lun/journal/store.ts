@@ -1,5 +1,5 @@
 import { LunError } from '../../core/error.ts'
-import { draftOf, type Files, isDraft } from '../../host/files.ts'
+import { draftOf, type Files, isDraft, nameOfDraft } from '../../host/files.ts'
 import { makeOwnFolder } from '../../host/own-path.ts'
 
 /** Something of the journal that cannot be read. It is not ours to change, and what it says is unknown. */
@@ -49,7 +49,7 @@ export function createStore(files: Files): Store {
     list: async folder => {
       const all = await files.list(folder)
       const names = all.filter(name => !isDraft(name))
-      const drafts = all.filter(isDraft).map(name => name.slice(1, -'.draft'.length))
+      const drafts = all.filter(isDraft).map(nameOfDraft)
       return { names, drafts: drafts.filter(name => !names.includes(name)) }
     },
   }

@@ -89,11 +89,11 @@ async function isToCheck({ host }: Context, { state, process }: Owner): Promise<
  * connection: a host without Xen is no failure, and costs no process.
  */
 async function emulated(context: Context, { owner }: Place, volume: VolumeOnHost): Promise<readonly Sharer[]> {
-  if (domainOf(owner) !== undefined) return await emulatedBy(context.xenstore, context, volume, { isAnywhere: true })
+  if (domainOf(owner) !== undefined) return await emulatedBy(context.xenstore, context, volume)
   const { xenstoreConnect: connect, clock } = context.host
-  if (connect === undefined) return await orNone(emulatedBy(context.xenstore, context, volume, { isAnywhere: false }))
+  if (connect === undefined) return await orNone(emulatedBy(context.xenstore, context, volume))
   await using xenstore = createNativeXenstore({ connect, clock, timeoutMs: ANSWER_MS, allowDevice: false })
-  return await orNone(emulatedBy(xenstore, context, volume, { isAnywhere: false }))
+  return await orNone(emulatedBy(xenstore, context, volume))
 }
 
 const ANSWER_MS = 10_000
@@ -107,12 +107,11 @@ async function orNone(found: Promise<readonly Sharer[]>): Promise<readonly Share
   }
 }
 
-/** `isAnywhere`: links to devices are followed wherever they are, perhaps on a server that does not answer. */
+/** Only below /dev, which answers from memory: what another guest is given may lie on a server that is dead. */
 async function emulatedBy(
   xenstore: Xenstore,
   { host: { files } }: Context,
-  volume: VolumeOnHost,
-  { isAnywhere }: { readonly isAnywhere: boolean }
+  volume: VolumeOnHost
 ): Promise<readonly Sharer[]> {
   const children = async (path: string): Promise<readonly string[]> =>
     (await xenstore.exists(path)) ? await xenstore.list(path) : []
@@ -122,7 +121,8 @@ async function emulatedBy(
       const backend = `backend/qdisk/${domid}/${devid}`
       // `FORMAT:PATH`
       const path = (await xenstore.tryRead(`${backend}/params`))?.replace(/^[^/]*:/, '') ?? ''
-      const stat = path.startsWith(isAnywhere ? '/' : '/dev/') ? await files.stat(path) : undefined
+      const isBelowDev = path.startsWith('/dev/') && !path.includes('/../')
+      const stat = isBelowDev ? await files.stat(path).catch(() => undefined) : undefined
       if (stat?.kind !== 'block' || !liesOn(await findStack(files, stat.device), volume)) continue
       found.push({
         domid: Number(domid),

@@ -46,7 +46,7 @@ export async function makeWhole(
   const different = sizeMismatch(operation, name, sizeBytes, device.sizeBytes)
   if (device.dm === undefined || device.sizeBytes > sizeBytes) throw different
   try {
-    await assertUnused(context, operation, volume, { busyMs: BUSY_MS })
+    await assertUnused(context, operation, volume, { busyMs: BUSY_MS, isNew: true })
   } catch (error) {
     if (!isLunError(error, 'LUN_IN_USE')) throw error
     const message = `${different.message}: it has grown while in use, so resize it first; ${error.message}`

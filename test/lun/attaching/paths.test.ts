@@ -56,7 +56,7 @@ async function waitedMs(policy: PathPolicy, fates: readonly Fate[], stopMs = 60_
   const identity = { wwid: undefined, sizeBytes: undefined, check: async () => {} }
   const made = {
     records: [],
-    restores: [],
+    changed: [],
     logins: [],
     jobs: [],
     strangers: new Set(''),
