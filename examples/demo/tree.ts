@@ -1,12 +1,4 @@
-import {
-  createIscsiadm,
-  createMultipath,
-  createScsi,
-  formatHctl,
-  formatPortal,
-  type Host,
-  type Iqn,
-} from 'xen-lun'
+import { createIscsiadm, createMultipath, createScsi, formatHctl, formatPortal, type Host, type Iqn } from 'xen-lun'
 
 const SECTOR_BYTES = 512
 const MIB = 1 << 20

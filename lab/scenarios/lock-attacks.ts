@@ -4,10 +4,11 @@ import { attachLun, isLunError, reconcile } from 'xen-lun'
 import { attach, presentLuns, rejection, target } from '../../test/scenarios/lun.ts'
 import type { Scenario } from '../../test/scenarios/scenario.ts'
 import { listNames } from '../world/files.ts'
-import { startProgram } from '../world/programs.ts'
+import { startProgramAs } from '../world/programs.ts'
 import type { Attempt, LockAttackerLine } from '../world/protocol.ts'
 import type { World } from '../world/world.ts'
 
+const NOBODY = 65_534
 const LINE_MS = 60_000
 const STICKY_FOR_ALL = 0o1777
 const shared = '/run/lock'
@@ -26,7 +27,7 @@ interface Attacker extends AsyncDisposable {
 }
 
 async function startAttacker(): Promise<Attacker> {
-  const program = startProgram<LockAttackerLine>('lock-attacker')
+  const program = startProgramAs<LockAttackerLine>(NOBODY, 'lock-attacker')
   assert.deepEqual(await program.next('its start', LINE_MS), { type: 'ready' })
   return {
     try: async attempts => {

@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process'
+import { type SpawnOptions, spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
@@ -20,10 +20,14 @@ const fileOf = (name: string): string => fileURLToPath(new URL(`${name}.mjs`, im
 export const isProgram = (name: string): boolean => existsSync(fileOf(name))
 
 /** Node takes 5 s to start, so begin before it is needed. What it says on stderr goes to the console log. */
-export const startProgram = <Line>(name: string, ...args: readonly string[]): Program<Line> => {
-  // Node lets no process give up rights whose libuv may use io_uring, as Debian's does.
-  const env = { ...process.env, UV_USE_IO_URING: '0' }
-  const spawned = spawn(process.execPath, [fileOf(name), ...args], { env, stdio: ['pipe', 'pipe', 'inherit'] })
+export const startProgram = <Line>(name: string, ...args: readonly string[]): Program<Line> => start({}, name, args)
+
+/** As a user without rights: Node lets no process give them up whose libuv may use io_uring, as Debian's does. */
+export const startProgramAs = <Line>(uid: number, name: string): Program<Line> => start({ uid, gid: uid }, name, [])
+
+const start = <Line>(who: Pick<SpawnOptions, 'uid' | 'gid'>, name: string, args: readonly string[]): Program<Line> => {
+  const command = [fileOf(name), ...args]
+  const spawned = spawn(process.execPath, command, { ...who, stdio: ['pipe', 'pipe', 'inherit'] })
   const child = watchChild(name, spawned)
   // A program that was killed reads no more.
   spawned.stdin.on('error', () => {})

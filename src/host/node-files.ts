@@ -61,7 +61,9 @@ const ABSENT_IN_SYSFS = [...ABSENT, 'EINVAL']
 // /proc, which may lead to any file system.
 const IN_MEMORY = /^\/(?:sys|run)\//
 const READ_FROM_MEMORY = /^\/(?:sys|run|proc)\//
-const STAT_FROM_MEMORY = /^\/(?:sys|run|dev)\//
+const LIST_FROM_MEMORY = /^\/(?:sys|run)\/|^\/proc(?:\/\d+\/fd)?$/
+// Of a descriptor, whoever asks has made sure that its file system has the open file in memory: see block/processes.ts.
+const STAT_FROM_MEMORY = /^\/(?:sys|run|dev)\/|^\/proc\/\d+\/fd\/\d+$/
 const KEPT_IN_MEMORY = /^\/run\//
 
 async function read(path: string): Promise<string> {
@@ -69,7 +71,7 @@ async function read(path: string): Promise<string> {
 }
 
 async function list(path: string): Promise<readonly string[]> {
-  return IN_MEMORY.test(path) ? readdirSync(path) : await fs.readdir(path)
+  return LIST_FROM_MEMORY.test(path) ? readdirSync(path) : await fs.readdir(path)
 }
 
 async function realpath(path: string): Promise<string> {
