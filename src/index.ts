@@ -27,7 +27,7 @@ export type { Clock } from './host/clock.ts'
 export type { Command, CommandResult } from './host/command.ts'
 export { createExecaExecutor } from './host/execa.ts'
 export { type Executor, run } from './host/executor.ts'
-export type { FileStat, Files } from './host/files.ts'
+export type { FileStat, Files, ReadAtOptions } from './host/files.ts'
 export { createFlock, type FlockDependencies } from './host/flock.ts'
 export type { Host } from './host/host.ts'
 export { createLocalHost } from './host/local.ts'
@@ -63,6 +63,7 @@ export {
   type RecordLink,
   type RecordSettings,
 } from './iscsi/node-db.ts'
+export type { FormerSettings, UpdateOptions } from './iscsi/node-db-write.ts'
 export { type IscsiSession, isUsableSession, type SessionFilter, type UsableSession } from './iscsi/session.ts'
 export { attachLun } from './lun/attach.ts'
 export type { Attachment } from './lun/attaching/attachment.ts'
