@@ -33,7 +33,7 @@ export interface Files {
   readLink(path: string): Promise<string | undefined>
   /** Where a symbolic link really ends. */
   realpath(path: string): Promise<string | undefined>
-  /** Follows symbolic links. */
+  /** Follows symbolic links. Of `/proc/PID/fd/N` only what is on a file system that answers from memory: it may block us. */
   stat(path: string): Promise<FileStat | undefined>
   /** Of a last link, the link itself. */
   linkStat(path: string): Promise<FileStat | undefined>

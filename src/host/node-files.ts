@@ -58,7 +58,7 @@ const ABSENT_IN_SYSFS = [...ABSENT, 'EINVAL']
 
 // sysfs, /run and most of /proc answer from memory, at once. Node's thread pool costs several times the call itself, and
 // waiting for devices makes a lot of them. Writes to sysfs do wait for hardware, and stay with the pool; so do links in
-// /proc, which may lead to any file system.
+// /proc, which may lead to any file system, but for those of descriptors.
 const IN_MEMORY = /^\/(?:sys|run)\//
 const READ_FROM_MEMORY = /^\/(?:sys|run|proc)\//
 const LIST_FROM_MEMORY = /^\/(?:sys|run)\/|^\/proc(?:\/\d+\/fd)?$/
