@@ -6,7 +6,7 @@ import { findXenBackends, type XenBackend } from './xen-backends.ts'
 
 /**
  * Who uses these devices, as far as tables tell: what is stacked on them, mounts, swap, and Xen block backends. What no
- * table names, {@link findClaims} and {@link findProcesses} find.
+ * table names, {@link findClaims} and {@link findOpenDevices} find.
  */
 export async function findUsers(files: Files, stack: readonly StackedDevice[]): Promise<readonly DeviceUser[]> {
   const [mountinfo = '', swaps = '', backends] = await Promise.all([

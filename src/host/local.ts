@@ -1,4 +1,5 @@
 import { queued } from '../flow/queued-locks.ts'
+import { createLooks } from '../flow/shared-looks.ts'
 import { createExecaExecutor } from './execa.ts'
 import { createFlock } from './flock.ts'
 import type { Host } from './host.ts'
@@ -21,5 +22,6 @@ export function createLocalHost(ports: Partial<Host> = {}): Host {
     clock,
     locks: ports.locks ?? queued(createFlock({ executor, files }), clock),
     xenstoreConnect: ports.xenstoreConnect ?? xenstoreConnect,
+    looks: ports.looks ?? createLooks(),
   }
 }

@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'vitest'
 import { findClaims } from '../../src/block/claims.ts'
 import { createInquiry } from '../../src/block/inquiry.ts'
-import { findProcesses } from '../../src/block/processes.ts'
+import { findOpenDevices } from '../../src/block/open-devices.ts'
+import { nameProcesses } from '../../src/block/processes.ts'
 import { readStack } from '../../src/block/stack.ts'
 import { findUsers } from '../../src/block/users.ts'
 import { createMemoryFiles, type MemoryFiles, type MemoryTree } from '../support/memory-files.ts'
@@ -140,7 +141,7 @@ describe('processes', () => {
         return await files.stat(path)
       },
     }
-    const found = await findProcesses(watched, await readStack(files, ROOTS), inquiry())
+    const found = await nameProcesses(files, await readStack(files, ROOTS), await findOpenDevices(watched, inquiry()))
     return [...found.map(({ device, name }) => `${device} ${name}`), ...asked]
   }
 

@@ -2,7 +2,8 @@ import { describe, expect, test } from 'vitest'
 import { type Attachment, attachLun, createXenstore, detachLun, type Files } from 'xen-lun'
 import { createSimulatedDom0, type SimulatedDom0 } from 'xen-lun/testing'
 import { createInquiry } from '../../src/block/inquiry.ts'
-import { findProcesses } from '../../src/block/processes.ts'
+import { findOpenDevices } from '../../src/block/open-devices.ts'
+import { nameProcesses } from '../../src/block/processes.ts'
 import { readStack } from '../../src/block/stack.ts'
 import { findUsers } from '../../src/block/users.ts'
 
@@ -111,7 +112,7 @@ test('QEMU has the device of a qdisk open, and nothing of it is in sysfs', async
   const map = await readStack(files, ['dm-0'])
   expect(await findUsers(files, map)).toEqual([])
   const inquiry = createInquiry(new AbortController().signal)
-  expect(await findProcesses(files, map, inquiry)).toEqual([
+  expect(await nameProcesses(files, map, await findOpenDevices(files, inquiry))).toEqual([
     { kind: 'process', device: 'dm-0', name: '2001 qemu-system-i38' },
   ])
   expect(await detachNow(dom0)).toMatchObject({ code: 'LUN_IN_USE' })

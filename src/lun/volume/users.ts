@@ -1,6 +1,7 @@
 import { findClaims } from '../../block/claims.ts'
 import { createInquiry, type Inquiry } from '../../block/inquiry.ts'
-import { findProcesses } from '../../block/processes.ts'
+import { findOpenDevices, type OpenDevices } from '../../block/open-devices.ts'
+import { nameProcesses } from '../../block/processes.ts'
 import { readStack, type StackedDevice } from '../../block/stack.ts'
 import { findUsers } from '../../block/users.ts'
 import { isLunError, LunError } from '../../core/error.ts'
@@ -20,10 +21,16 @@ export interface Found {
   readonly usedDisks: readonly string[]
   /** The map and its partitions: no flush takes them from a process. */
   readonly flushed: readonly string[]
+  /** Which of {@link VolumeDevices} a user's device lies on, or is. */
+  readonly baseOf: (device: string) => string
 }
+
+type LookHost = Pick<Host, 'files' | 'clock' | 'looks'>
 
 /** A look that does not end is given up after this long. */
 const LOOK_MS = 5000
+/** Ends before, and says who owes an answer. */
+const SHARED_LOOK_MS = 4000
 /** It opens every disk it watches, and lets go of one that is deleted. */
 const MULTIPATHD = /^\d+ multipathd$/
 
@@ -33,11 +40,12 @@ const MULTIPATHD = /^\d+ multipathd$/
  * is kept, only those of the LUN's disks themselves.
  */
 export async function findVolumeUsers(
-  { files, clock }: Pick<Host, 'files' | 'clock'>,
+  host: LookHost,
   volume: VolumeDevices,
   signal: AbortSignal,
   { isMapKept = false }: { readonly isMapKept?: boolean } = {}
 ): Promise<Found> {
+  const { files, clock } = host
   let inquiry: Inquiry | undefined
   let stack: readonly StackedDevice[] = []
   const users: DeviceUser[] = []
@@ -52,7 +60,8 @@ export async function findVolumeUsers(
     stack = await readStack(files, names, { maps })
     users.push(...(await findUsers(files, stack)))
     users.push(...(await findClaims(files, stack, users, inquiry)))
-    const processes = await findProcesses(files, stack, inquiry)
+    const open = await findOpen(host, inquiry)
+    const processes = await nameProcesses(files, stack, open)
     users.push(...processes.filter(({ kind, name }) => kind !== 'process' || !MULTIPATHD.test(name)))
   }
   try {
@@ -62,7 +71,31 @@ export async function findVolumeUsers(
     if (users.length === 0 && signal.aborted && owed() !== '') throw withOwed(error, owed())
     if (users.length === 0 || !isLunError(error, 'TIMEOUT')) throw error
   }
-  return { users, unknown: inquiry?.open() ?? [], usedDisks: disksOf(stack, users), flushed: flushedOf(stack, volume) }
+  return {
+    users,
+    unknown: inquiry?.open() ?? [],
+    usedDisks: disksOf(stack, users),
+    flushed: flushedOf(stack, volume),
+    baseOf: device => baseOf(stack, device),
+  }
+}
+
+function baseOf(stack: readonly StackedDevice[], device: string): string {
+  const on = stack.find(({ name }) => name === device)?.on
+  return on === undefined ? device : baseOf(stack, on)
+}
+
+/** Of all processes and devices, since it costs the same: whoever asks at the same time gets the same answer. */
+async function findOpen({ files, clock, looks }: LookHost, inquiry: Inquiry): Promise<OpenDevices> {
+  if (looks === undefined) return await findOpenDevices(files, inquiry)
+  let shared: Inquiry | undefined
+  const limits = { timeoutMs: SHARED_LOOK_MS, awaited: () => shared?.open().join(', ') ?? '' }
+  const look = async (): Promise<OpenDevices> =>
+    await withDeadline(clock, limits, async stop => {
+      shared = createInquiry(stop)
+      return await findOpenDevices(files, shared)
+    })
+  return await inquiry.ask('who has devices open', looks.share('open devices', look))
 }
 
 function flushedOf(stack: readonly StackedDevice[], { map }: VolumeDevices): readonly string[] {
