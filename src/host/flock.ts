@@ -1,18 +1,16 @@
-import { createHash } from 'node:crypto'
 import { invalid } from '../core/check.ts'
 import { LunError } from '../core/error.ts'
 import type { Command } from './command.ts'
 import type { Executor } from './executor.ts'
 import { run } from './executor.ts'
 import type { Files } from './files.ts'
+import { lockFileName } from './lock-name.ts'
 import { type LockOptions, type Locks, lockTimeout } from './locks.ts'
 import { findOwnFile, isOwnFolder, makeOwnFolder } from './own-path.ts'
 
 const LOCK_DIRECTORY = '/run/xen-lun/locks'
 /** Where older versions had them. On Debian everybody may make folders in /run/lock. */
 const FORMER_DIRECTORY = '/run/lock/xen-lun'
-const MAX_NAME_BYTES = 255
-const SHOWN_CHARS = 100
 const MILLISECONDS = 1000
 
 /** How {@link createFlock} reaches the machine. */
@@ -41,7 +39,7 @@ export function createFlock({ executor, files, directory }: FlockDependencies): 
     withLock: async (name, task, options) => {
       if (name.startsWith('/')) return await withXenLock(executor, files, name, task, options)
       await makeOwnFolder(files, own)
-      const file = fileName(name)
+      const file = lockFileName(name)
       const hold = async <T>(folder: string, work: () => Promise<T>): Promise<T> => {
         await findOwnFile(files, `${folder}/${file}`)
         return await files.withDescriptor(`${folder}/${file}`, async descriptor => {
@@ -56,13 +54,6 @@ export function createFlock({ executor, files, directory }: FlockDependencies): 
       })
     },
   }
-}
-
-/** A name as that of a file; one that would be too long is cut, and told apart by its hash. No name holds a plus as it is. */
-function fileName(name: string): string {
-  const encoded = encodeURIComponent(name)
-  if (encoded.length <= MAX_NAME_BYTES) return encoded
-  return `${encoded.slice(0, SHOWN_CHARS)}+${createHash('sha256').update(name).digest('hex')}`
 }
 
 async function withXenLock<T>(

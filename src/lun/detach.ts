@@ -16,6 +16,7 @@ import { currentOwners, isLasting } from './journal/expiry.ts'
 import { withVolume } from './locks.ts'
 import { type LunOptions, OPERATION_TIMEOUT_MS, type Operation, runOnLun } from './operation.ts'
 import { checkAddress, type LunAddress } from './request.ts'
+import { findHoldersElsewhere } from './volume/elsewhere.ts'
 import { type FoundLun, findLun } from './volume/find-lun.ts'
 import { hasLiveForeignPath } from './volume/foreign-paths.ts'
 import { assertUnused, describeBusy, findFinalUser } from './volume/in-use.ts'
@@ -119,14 +120,14 @@ interface Taken {
   readonly writes: Detachment['writes']
 }
 
-/** Takes a LUN's devices away that nobody else holds. */
+/**
+ * Takes a LUN's devices away that nobody else holds. Another target may lead to the volume, too: who leaves last flushes
+ * its map, and there must be one who does, and nobody who gets it meanwhile.
+ */
 async function takeFound(context: Context, operation: Operation, found: HeldLun, options: DetachHow): Promise<Taken> {
-  const { wwid, isShared, entry } = found
-  if (!isShared || wwid === undefined) return await takeAway(context, operation, found, options)
-  // The map is that of another LUN, too: who leaves last flushes it, and there must be one who does.
-  const { timeoutMs = OPERATION_TIMEOUT_MS } = options
-  return await withVolume(context.host, wwid, { timeoutMs, signal: operation.signal }, async () => {
-    const now = await findLun(context, operation, entry)
+  if (isNothing(found.leftovers)) return { found, writes: 'written' }
+  return await withVolume(context.host, found.wwid, operation, async () => {
+    const now = await findLun(context, operation, found.entry)
     return await takeAway(context, operation, { ...found, ...now }, options)
   })
 }
@@ -137,11 +138,14 @@ async function takeAway(context: Context, operation: Operation, found: HeldLun, 
   let writes: Detachment['writes'] = 'written'
   if (isNothing(found.leftovers)) return { found, writes }
   const forced = createForce(context, operation, found, force)
-  const isMapKept = await hasLiveForeignPath(context, found, operation.signal)
+  const hasOtherPath = await hasLiveForeignPath(context, found, operation.signal)
+  // Whoever has it by another target keeps the map, be it without a path that works: only its users are in the way.
+  const isMapKept = hasOtherPath || (await findHoldersElsewhere(context, operation, found.wwid)).length > 0
   const used = await operation.step('in-use', async () => {
     try {
       // By force, what waits in the map is failed if need be, so that processes let go of it.
-      return await assertUnused(context, operation, found, { busyMs, isFlushed: force, isMapKept })
+      const isFlushed = force && !isMapKept
+      return await assertUnused(context, operation, found, { busyMs, isFlushed, isMapKept: hasOtherPath })
     } catch (error) {
       throw await forced.advise(error)
     }
@@ -159,7 +163,11 @@ async function takeAway(context: Context, operation: Operation, found: HeldLun, 
     operation.emit({ type: 'warning', message: `${disk} was deleted, and ${what}: ${reason}` })
   }
   const { map, leftovers } = found
-  const gone = { ...leftovers, map: isMapKept ? undefined : map, dirty: [...leftovers.dirty, ...used] }
+  const gone = {
+    ...leftovers,
+    ...(isMapKept ? { map: undefined, wwid: undefined, wwidEntries: [] } : { map }),
+    dirty: [...leftovers.dirty, ...used],
+  }
   const how = { busyMs, removeMs: timeoutMs, onBusy, force, onUnwritten }
   const failed = await tearDown(context, operation, gone, how).catch(async (error: unknown) => {
     await forced.restore()

@@ -33,11 +33,13 @@ const LOOK_MS = 50
 /**
  * Takes over the size the array now gives an attached LUN, on every path and on the map, while it is in use.
  * A Xen guest sees the new size by itself. Refuses while a path does not work, because a map follows its smallest path;
- * a volume that is another one than was attached; and, unless `allowShrink` says so, one that has become smaller.
+ * a volume that is another one than was attached; and, unless `allowShrink` says so, one that has become smaller. A disk
+ * without a map has the smaller size all the same once it has been asked, by whomever: the kernel takes it over at once.
  *
  * @throws {@link LunError} `LUN_NOT_FOUND` when it is not attached, `NO_PATHS` naming the paths that do not work,
- * `LUN_MISMATCH` for another volume, `LUN_SHRUNK` with both sizes, `TIMEOUT` when paths or map do not take the size over,
- * `MULTIPATHD_REFUSED`, `INVALID_INPUT`
+ * `LUN_MISMATCH` for another volume, or naming a path whose size is another one still, as one of another target's may be;
+ * `LUN_SHRUNK` with both sizes, `TIMEOUT` when paths or map do not take the size over, `MULTIPATHD_REFUSED`,
+ * `INVALID_INPUT`
  * @example
  * ```ts
  * import { resizeLun } from 'xen-lun'
@@ -83,7 +85,7 @@ async function resizeLocked(
     everyMs: LOOK_MS,
     signal,
   })
-  if (sizeBytes < previousBytes && !allowShrink) throw shrunk(operation, sizeBytes, previousBytes)
+  if (sizeBytes < previousBytes && !allowShrink) throw shrunk(operation, map !== undefined, sizeBytes, previousBytes)
   if (map !== undefined && sizeBytes !== previousBytes) {
     await operation.step('resize', async () => await resizeMap(context, operation, block, sizeBytes, timeoutMs))
   }
@@ -107,9 +109,17 @@ function notEveryPath({ target, lun }: LunPlace, failures: readonly FailedStep[]
   })
 }
 
-function shrunk({ target, lun }: LunPlace, sizeBytes: number, previousBytes: number): LunError<'LUN_SHRUNK'> {
-  const sizes = `it has ${sizeBytes} bytes on the array, and ${previousBytes} here`
-  const message = `LUN ${lun} of ${target} has become smaller: ${sizes}; only allowShrink takes that over`
+function shrunk(
+  { target, lun }: LunPlace,
+  isMapped: boolean,
+  sizeBytes: number,
+  previousBytes: number
+): LunError<'LUN_SHRUNK'> {
+  const sizes = `it has ${sizeBytes} bytes on the array, and ${isMapped ? '' : 'had '}${previousBytes} here`
+  const advice = isMapped
+    ? 'only allowShrink takes that over'
+    : 'a disk without a map takes that over as soon as it is asked'
+  const message = `LUN ${lun} of ${target} has become smaller: ${sizes}; ${advice}`
   return new LunError('LUN_SHRUNK', message, { target, lun, sizeBytes, previousBytes })
 }
 

@@ -1,5 +1,13 @@
 import { describe, expect, test } from 'vitest'
-import { type AttachOptions, createFlock, createXenstore, type HandedOver, isLunError, reconcile } from 'xen-lun'
+import {
+  type AttachOptions,
+  createFlock,
+  createMultipath,
+  createXenstore,
+  type HandedOver,
+  isLunError,
+  reconcile,
+} from 'xen-lun'
 import type { SimulatedDom0 } from 'xen-lun/testing'
 import { until } from '../../src/flow/until.ts'
 import { alias, attach, createDom0, detach, ownersOf, VBD_1, VBD_2 } from './guests.ts'
@@ -17,6 +25,24 @@ async function isFree({ host }: User): Promise<boolean> {
     throw error
   })
 }
+
+test('a disk over which multipathd makes a map meanwhile is not handed over by itself', async () => {
+  const dom0 = createDom0({ multipath: { findMultipaths: 'strict' } })
+  const { files } = dom0.host
+  let reads = 0
+  const readAt: typeof files.readAt = async (path, ...rest) => {
+    // The test read: from then on the device is only proven.
+    if (path === '/dev/sda' && ++reads === 1)
+      await createMultipath(dom0.host)
+        .addWwid('sda')
+        .then(async () => await createMultipath(dom0.host).addPath('sda'))
+    return await files.readAt(path, ...rest)
+  }
+  const host = { ...dom0.host, files: { ...files, readAt } }
+  const wanted = attach({ host }, 'a', { portals: ['10.0.1.1'], multipath: 'never' })
+  await expect(wanted).rejects.toMatchObject({ code: 'LUN_IN_USE' })
+  expect(dom0.leftovers()).toEqual([])
+})
 
 describe('handOver', () => {
   test('of different volumes goes on side by side', async () => {

@@ -14,8 +14,8 @@ import { printed } from './helpers.ts'
 
 let folder = ''
 let path = ''
-let servers: Server[] = []
-let sockets: Socket[] = []
+const servers: Server[] = []
+const sockets: Socket[] = []
 let requests: string[] = []
 
 beforeEach(() => {

@@ -3,6 +3,7 @@ import { LunError } from '../../core/error.ts'
 import { until } from '../../flow/until.ts'
 import type { Files } from '../../host/files.ts'
 import type { Host } from '../../host/host.ts'
+import type { LunPlace } from '../journal/journal.ts'
 import { mismatch } from '../volume/lun-identity.ts'
 import type { Attachment } from './attachment.ts'
 import type { PathContext } from './path.ts'
@@ -83,11 +84,16 @@ async function findMap({ context, wish, identity }: PathContext, disk: string): 
 
 async function findPlainDisk({ context, wish }: PathContext, disk: string): Promise<BlockDevice> {
   const device = await readBlockDevice(context.host.files, disk)
-  const { target, lun } = wish
   if (device === undefined) throw unreadable(disk, 'it vanished')
-  if (device.holders.length === 0) return device
-  const users = device.holders.map(name => ({ kind: 'holder', device: disk, name }) as const)
-  const message = `LUN ${lun} of ${target}: ${device.holders.join(', ')} holds ${disk}, so it cannot be used by itself`
+  assertByItself(wish, device)
+  return device
+}
+
+/** Nothing is built on a disk, no map either. @throws {@link LunError} `LUN_IN_USE` */
+export function assertByItself({ target, lun }: LunPlace, { name: disk, holders }: BlockDevice): void {
+  if (holders.length === 0) return
+  const users = holders.map(name => ({ kind: 'holder', device: disk, name }) as const)
+  const message = `LUN ${lun} of ${target}: ${holders.join(', ')} holds ${disk}, so it cannot be used by itself`
   throw new LunError('LUN_IN_USE', message, { target, lun, users })
 }
 

@@ -2,24 +2,19 @@ import type { Iqn } from '../../core/iqn.ts'
 import { withDeadline } from '../../flow/deadline.ts'
 import type { Context } from '../context.ts'
 import { notUndone } from '../detaching/teardown.ts'
-import type { Expiry } from '../journal/entries.ts'
 import { finishJobs, hasJobs } from '../journal/jobs.ts'
 import { withTarget } from '../locks.ts'
 import type { LunOptions, Operation } from '../operation.ts'
 import type { AttachWish, Endpoint } from '../request.ts'
-import { describeLun, findDevices, findOnHost } from '../volume/find-lun.ts'
-import { assertFree } from '../volume/free.ts'
-import { assertSize, createLunIdentity } from '../volume/lun-identity.ts'
-import { isReadOnly, proveDevice } from '../volume/proof.ts'
-import { guardSharing } from '../volume/sharing.ts'
-import { makeWhole } from '../volume/size.ts'
+import { findDevices } from '../volume/find-lun.ts'
+import { createLunIdentity } from '../volume/lun-identity.ts'
 import { createAdmission } from './admission.ts'
-import type { Attachment } from './attachment.ts'
-import { type FoundDevice, findDevice, type LunDeviceNode, nodeOf } from './device.ts'
+import { findDevice } from './device.ts'
 import { liveSession } from './endpoints.ts'
 import { createEntrance } from './entrance.ts'
 import { explainLoginFailure } from './explain.ts'
-import { consumeHolds, type Hold, holdLun, noteHeld, restoreHold } from './hold.ts'
+import { type HandedOver, type Held, handOver } from './hand-over.ts'
+import { consumeHolds, type Hold, holdLun, restoreHold } from './hold.ts'
 import { startLogin } from './login.ts'
 import { createMade, endLogins, isUnchanged, takeBack } from './made.ts'
 import type { PathContext } from './path.ts'
@@ -41,9 +36,6 @@ export interface AttachOptions extends LunOptions {
   readonly undoTimeoutMs?: number | undefined
 }
 
-/** A device that is ready to be used. */
-export type HandedOver = LunDeviceNode & Pick<Attachment, 'wwid'>
-
 export type Wish = AttachWish &
   Pick<AttachOptions, 'handOver' | 'undoTimeoutMs'> & {
     /** The LUN is not handed over but kept ready, for that long. */
@@ -51,11 +43,9 @@ export type Wish = AttachWish &
   }
 
 /** An attach that succeeded, and the paths still on their way. */
-export interface Established {
+export interface Established extends Held {
   readonly hold: Hold
-  readonly expiry: Expiry | undefined
   readonly shared: PathContext
-  readonly node: LunDeviceNode
   readonly paths: readonly PathRun[]
   readonly stopPaths: AbortController
 }
@@ -73,8 +63,8 @@ export async function establish(
 ): Promise<Established> {
   const hold = await holdLun(context, operation, wish.ttlMs)
   const made = await createMade(context, hold.isNew)
-  const identity = createLunIdentity(context, wish, hold.wwid)
-  const admit = createAdmission(context)
+  const identity = createLunIdentity(context, operation, wish, hold.wwid)
+  const admit = createAdmission(context, operation)
   const stopPaths = new AbortController()
   const entrance = createEntrance(context, operation, stopPaths.signal)
   const shared = { context, operation, wish, made, identity, isMultipath, admit, entrance } satisfies PathContext
@@ -159,49 +149,6 @@ async function isEverywhere(context: Context, wish: Wish, endpoints: readonly En
     const live = liveSession(sessions, endpoint)
     return live !== undefined && devices.some(({ session }) => session.sid === live.sid)
   })
-}
-
-async function handOver(
-  { context, operation, wish, identity, made }: PathContext,
-  found: FoundDevice,
-  hold: Hold,
-  receive: Wish['handOver']
-): Promise<Pick<Established, 'node' | 'expiry'>> {
-  const { wwid } = identity
-  const guarded = wish.sharing === 'refused' ? await findOnHost(context, operation, wwid) : undefined
-  return await guardSharing(context, operation, guarded, { isUser: hold.ttlMs === undefined }, async domids => {
-    if (domids !== undefined && hold.ttlMs === undefined) {
-      await operation.step('in-use', async () => {
-        const devices = await findDevices(context, await context.iscsiadm.sessions(operation), operation.lun)
-        const volume = await describeLun(context.host.files, devices, wwid)
-        await assertFree(context, operation, volume, { device: found.block.name, domids })
-      })
-    }
-    const node = await operation.step('identity', async () => await prove(context, operation, wish, found, wwid))
-    // From here on it is not taken back because of an abort: somebody may use it already.
-    operation.signal.throwIfAborted()
-    if (found.hctl !== undefined) await context.journal.notePlain(operation, operation.owner, found.hctl)
-    const expiry = await noteHeld(context, operation, hold)
-    if (receive === undefined) return { node, expiry }
-    made.isOffered = true
-    await operation.step('hand-over', async () => await receive({ ...node, wwid }))
-    return { node, expiry }
-  })
-}
-
-/** The device as it is handed over: the right volume, whole. */
-async function prove(
-  context: Context,
-  operation: Operation,
-  wish: Wish,
-  { node, block }: FoundDevice,
-  wwid: string | undefined
-): Promise<LunDeviceNode> {
-  const devices = await findDevices(context, await context.iscsiadm.sessions(operation), operation.lun)
-  const proven = await proveDevice(context, operation, block, wwid, devices)
-  const whole = await makeWhole(context, operation, proven, await describeLun(context.host.files, devices, wwid))
-  assertSize(operation, wish.expected.sizeBytes, node.device, whole.sizeBytes)
-  return { ...nodeOf(whole), device: node.device, isReadOnly: isReadOnly({ ...proven, device: whole }) }
 }
 
 type UndoContext = Pick<PathContext, 'context' | 'operation' | 'made' | 'identity'> & {

@@ -5,7 +5,8 @@ import { withDeadline } from '../../flow/deadline.ts'
 import { retry } from '../../flow/retry.ts'
 import { tearDown } from '../detaching/teardown.ts'
 import { finishJobs } from '../journal/jobs.ts'
-import { withTarget } from '../locks.ts'
+import { withTarget, withVolume } from '../locks.ts'
+import { findHoldersElsewhere } from '../volume/elsewhere.ts'
 import { describeLun, findDevices } from '../volume/find-lun.ts'
 import { type Entrance, whileAttached } from './entrance.ts'
 import { startLogin } from './login.ts'
@@ -89,12 +90,16 @@ async function dropForeign({ context, operation, made, identity }: PathContext, 
   await whileAttached(context, operation, signal, async () => {
     const all = await findDevices(context, await context.iscsiadm.sessions({ target }), lun)
     const devices = all.filter(device => formatHctl(device.hctl) === hctl && made.hctls.has(hctl))
-    const { map, isShared } = await describeLun(context.host.files, devices, undefined)
-    const foreign = isShared || map?.wwid === identity.wwid ? undefined : map
-    const wwidEntries = foreign === undefined || made.wwidsBefore.includes(foreign.wwid) ? [] : [foreign.wwid]
-    const leftovers = { map: foreign, devices, dirty: [], wwid: undefined, wwidEntries }
-    const step = async <T>(_: unknown, task: () => Promise<T>): Promise<T> => await task()
-    await tearDown(context, { signal, step }, leftovers, { busyMs: REMOVE_MS, removeMs: REMOVE_MS })
+    const { map } = await describeLun(context.host.files, devices, undefined)
+    await withVolume(context.host, map?.wwid, { timeoutMs: LOCK_MS, signal }, async () => {
+      const { isShared } = await describeLun(context.host.files, devices, undefined)
+      const isKept = isShared || (await findHoldersElsewhere(context, operation, map?.wwid)).length > 0
+      const foreign = isKept || map?.wwid === identity.wwid ? undefined : map
+      const wwidEntries = foreign === undefined || made.wwidsBefore.includes(foreign.wwid) ? [] : [foreign.wwid]
+      const leftovers = { map: foreign, devices, dirty: [], wwid: undefined, wwidEntries }
+      const step = async <T>(_: unknown, task: () => Promise<T>): Promise<T> => await task()
+      await tearDown(context, { signal, step }, leftovers, { busyMs: REMOVE_MS, removeMs: REMOVE_MS })
+    })
   })
 }
 

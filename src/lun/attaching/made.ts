@@ -7,9 +7,10 @@ import { createForce } from '../detaching/force.ts'
 import { leaveAfterOthers, leaveTarget } from '../detaching/leave.ts'
 import { tearDown } from '../detaching/teardown.ts'
 import { otherLogins } from '../journal/jobs.ts'
-import { withTarget } from '../locks.ts'
+import { withTarget, withVolume } from '../locks.ts'
 import type { Operation } from '../operation.ts'
 import type { Endpoint } from '../request.ts'
+import { findHoldersElsewhere } from '../volume/elsewhere.ts'
 import { describeLun, findDevices } from '../volume/find-lun.ts'
 import { findFinalUser } from '../volume/in-use.ts'
 import type { Leftovers } from '../volume/leftovers.ts'
@@ -72,20 +73,37 @@ export async function takeBack(
   made: Made,
   wwid: string | undefined
 ): Promise<readonly FailedStep[]> {
-  const { target, lun } = operation
   await Promise.allSettled(made.running)
+  const take = async (): Promise<readonly FailedStep[]> => await takeDevices(context, operation, made, wwid)
+  const torn = await withVolume(context.host, wwid, operation, take).catch(error => failedTo('delete')(error).failed)
+  const noted = await collectFailures([['note what is left', async () => await settle(context, operation, made)]])
+  const left = await leave(context, operation, made, torn.length === 0).catch(
+    error => failedTo('log out')(error).failed
+  )
+  return [...torn, ...noted, ...left]
+}
+
+/** Of a volume that somebody has by another target the map stays. */
+async function takeDevices(
+  context: Context,
+  operation: Operation,
+  made: Made,
+  wwid: string | undefined
+): Promise<readonly FailedStep[]> {
+  const { target, lun } = operation
   const sessions = await context.iscsiadm.sessions({ target })
   const all = await findDevices(context, sessions, lun)
   const devices = all.filter(({ hctl }) => made.hctls.has(formatHctl(hctl)))
   const found = await describeLun(context.host.files, devices, wwid)
+  const isKept = found.isShared || (await findHoldersElsewhere(context, operation, wwid)).length > 0
   const isNew = (entry: string | undefined): entry is string => entry !== undefined && !made.wwidsBefore.includes(entry)
   const leftovers: Leftovers = {
-    map: devices.length === 0 || found.isShared ? undefined : found.map,
+    map: devices.length === 0 || isKept ? undefined : found.map,
     devices,
     dirty: [], // nobody has had the device
-    wwid,
+    wwid: isKept ? undefined : wwid,
     // Where the LUN was not the one expected, multipathd may have made a map of what it was.
-    wwidEntries: found.isShared ? [] : [wwid, found.map?.wwid].filter(isNew),
+    wwidEntries: isKept ? [] : [wwid, found.map?.wwid].filter(isNew),
   }
   // As long as nobody had the map, what waits for it is only our own test of it.
   const isOurs = !made.isOffered && isNew(found.map?.wwid)
@@ -100,11 +118,7 @@ export async function takeBack(
       ? await tearDownWhatGoes(context, operation, leftovers, onBusy)
       : [{ step: 'in-use', message: user.message }]
   await force.restore()
-  const noted = await collectFailures([['note what is left', async () => await settle(context, operation, made)]])
-  const left = await leave(context, operation, made, torn.length === 0).catch(
-    error => failedTo('log out')(error).failed
-  )
-  return [...torn, ...noted, ...left]
+  return torn
 }
 
 async function tearDownWhatGoes(

@@ -5,12 +5,15 @@ import { formatHctl, type Hctl } from '../../core/hctl.ts'
 import type { PathOutcome } from '../../core/path-outcome.ts'
 import { formatPortal } from '../../core/portal.ts'
 import { retry } from '../../flow/retry.ts'
+import { unlessAborted } from '../../flow/unless-aborted.ts'
 import { until } from '../../flow/until.ts'
 import type { UsableSession } from '../../iscsi/session.ts'
 import type { Context } from '../context.ts'
 import type { Operation } from '../operation.ts'
 import type { AttachWish, Endpoint } from '../request.ts'
 import { type LunIdentity, mismatch } from '../volume/lun-identity.ts'
+import { rescanInTime } from '../volume/proof.ts'
+import type { Admit } from './admission.ts'
 import type { Entrance } from './entrance.ts'
 import type { Made } from './made.ts'
 
@@ -32,8 +35,7 @@ export interface PathContext {
   readonly isMultipath: boolean
   /** How the local work on a path begins. */
   readonly entrance: Entrance
-  /** Makes multipathd willing to map a single path, where its configuration is not; done once for all paths. */
-  readonly admit: (disk: string, signal: AbortSignal) => Promise<void>
+  readonly admit: Admit
 }
 
 /** Reports what became known of a path. */
@@ -64,8 +66,10 @@ export async function bringUp(
     signal,
   })
   progress({ disk })
-  // A device that was there before the scan carries the identity of back then.
-  const identity = await context.scsi.identity(hctl, { live: !isNew })
+  // A device that was there before the scan carries the identity of back then. What does not answer is not up yet: for a
+  // map multipathd waits for it, and the device is proven before it is handed over.
+  if (!isNew) await unlessAborted(rescanInTime(context, hctl), signal)
+  const identity = await context.scsi.identity(hctl, { live: false })
   await shared.identity.check(disk, identity)
   await waitForUdev(shared, disk, signal)
   if (shared.isMultipath) await joinMap(shared, disk, signal)
@@ -125,7 +129,7 @@ async function joinMap(shared: PathContext, disk: string, signal: AbortSignal): 
   if (wwid === undefined) throw noMap('?', `${disk} has no name in VPD page 0x83`)
   if ((await findMapOn(host.files, disk)) === undefined) {
     made.joined.add(disk)
-    await shared.admit(disk, signal)
+    await shared.admit(disk, wwid, signal)
     await retry(host.clock, async () => await multipath.addPath(disk, { signal }), {
       isPassing: hasCode('MULTIPATHD_REFUSED'),
       withinMs: ADD_PATH_MS,

@@ -11,7 +11,7 @@ import { ourSessions, sessionKey } from '../journal/jobs.ts'
 import type { JournalledLun, LunPlace } from '../journal/journal.ts'
 import { domainOf } from '../journal/owner.ts'
 import { uptimeMs } from '../journal/uptime.ts'
-import { FORMER_LUN_LOCKS, isAtWork, LUN_LOCKS } from '../locks.ts'
+import { FORMER_LUN_LOCKS, isAtWork, LUN_LOCKS, VOLUME_LOCKS } from '../locks.ts'
 
 /** Something to be done; everything in it was made by this library. */
 export type ReconcileAction =
@@ -155,11 +155,11 @@ async function planLocks({ host }: Context): Promise<readonly ReconcileAction[]>
   const locksIn = async (folder: string, options?: OwnFolderOptions): Promise<readonly string[]> =>
     (await isOwnFolder(files, folder, options)) ? await files.list(folder) : []
   const names = await locksIn(DB_LOCK_FOLDER, { foreign: DB_LOCK_FOREIGN })
-  const paths = [
-    ...names.filter(name => name === DB_LOCK || name.startsWith(HOLDER)).map(name => `${DB_LOCK_FOLDER}/${name}`),
-    ...(await locksIn(LUN_LOCKS)).map(name => `${LUN_LOCKS}/${name}`),
-    ...(await locksIn(FORMER_LUN_LOCKS)).map(name => `${FORMER_LUN_LOCKS}/${name}`),
-  ]
+  const isOurs = (name: string): boolean => name === DB_LOCK || name.startsWith(HOLDER)
+  const paths = names.filter(isOurs).map(name => `${DB_LOCK_FOLDER}/${name}`)
+  for (const folder of [LUN_LOCKS, FORMER_LUN_LOCKS, VOLUME_LOCKS]) {
+    paths.push(...(await locksIn(folder)).map(name => `${folder}/${name}`))
+  }
   const abandoned = await Promise.all(paths.map(async path => await isAbandoned(files, path)))
   return paths.filter((_, n) => abandoned[n]).map(path => ({ kind: 'unlock', path, why: 'its process is dead' }))
 }

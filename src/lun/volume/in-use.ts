@@ -5,26 +5,23 @@ import { until } from '../../flow/until.ts'
 import { thisProcess } from '../../host/process-id.ts'
 import type { Context } from '../context.ts'
 import type { Operation } from '../operation.ts'
+import { isOfUdev, servedBy } from './user-process.ts'
 import { type Found, findVolumeUsers, type VolumeDevices } from './users.ts'
-
-/** It reads a device after each writer. */
-export function isUdev({ kind, name }: DeviceUser): boolean {
-  return kind === 'process' && UDEV.test(name)
-}
-
-const UDEV = /^\d+ (?:\(udev-worker\)|systemd-udevd)$/
 
 type Place = Pick<Operation, 'signal' | 'target' | 'lun'>
 
 export interface UnusedOptions {
   /** How long a device may stay busy with what is ending by itself. */
   readonly busyMs: number
-  /** The map is flushed next, which no process with the map open lets happen: that is decided there. */
+  /**
+   * The map is flushed next, which no process with the map open lets happen: that is decided there. A process that serves
+   * a guest is decided about here.
+   */
   readonly isFlushed?: boolean
   /** The map stays, with paths through another target, so that its users do not matter. */
   readonly isMapKept?: boolean
-  /** Who may use it all the same. */
-  readonly isAllowed?: (user: DeviceUser) => Promise<boolean>
+  /** Who may use it all the same, by the device of the volume on which he does. */
+  readonly isAllowed?: (user: DeviceUser, base: string) => Promise<boolean>
   /** A process gets `busyMs` as well: programs of udev's rules read what is new. */
   readonly isNew?: boolean
 }
@@ -49,12 +46,16 @@ export async function assertUnused(
   let found: Pick<Found, 'users' | 'unknown'> = { users: [], unknown: [] }
   const used = new Set<string>()
   const look = async (): Promise<boolean> => {
-    const { users, unknown, usedDisks, flushed } = await findVolumeUsers(host, volume, place.signal, { isMapKept })
+    const { users, unknown, usedDisks, flushed, baseOf } = await findVolumeUsers(host, volume, place.signal, {
+      isMapKept,
+    })
     for (const disk of usedDisks) used.add(disk)
-    const isRefused = ({ kind, device }: DeviceUser): boolean => kind === 'process' && flushed.includes(device)
-    const allowed = await Promise.all(users.map(isAllowed))
-    const others = users.filter((_, n) => allowed[n] !== true)
-    found = { users: isFlushed ? others.filter(user => !isRefused(user)) : others, unknown }
+    const isLeftToFlush = async (user: DeviceUser): Promise<boolean> =>
+      isFlushed && user.kind === 'process' && flushed.includes(user.device) && !(await isOfGuest(context, user))
+    const ignored = await Promise.all(
+      users.map(async user => (await isAllowed(user, baseOf(user.device))) || (await isLeftToFlush(user)))
+    )
+    found = { users: users.filter((_, n) => ignored[n] !== true), unknown }
     const final = isNew ? found.users.filter(({ kind }) => kind !== 'process') : found.users
     if (await isAnyFinal(context, final)) throw await inUse(context, place, found.users)
     return found.users.length === 0 && found.unknown.length === 0
@@ -71,6 +72,12 @@ export async function assertUnused(
 
 async function nobody(): Promise<boolean> {
   return false
+}
+
+/** A QEMU of a guest: what it has not written yet is the guest's. */
+async function isOfGuest({ host }: Context, user: DeviceUser): Promise<boolean> {
+  const domid = await servedBy(host.files, user)
+  return domid !== undefined && domid !== 0
 }
 
 /** The error for a device that is busy, if somebody is found who will not let go of it by himself. */
@@ -101,11 +108,15 @@ export async function describeBusy(
 async function isAnyFinal({ host }: Context, users: readonly DeviceUser[]): Promise<boolean> {
   if (users.length === 0) return false
   const { pid } = await thisProcess(host.files)
-  return users.some(({ kind, state, name }) => {
-    if (kind === 'open') return false
-    if (kind === 'process') return !UDEV.test(name) && !name.startsWith(`${pid} `)
-    return kind !== 'xen-backend' || state === undefined || state === 'Connected'
-  })
+  const final = await Promise.all(
+    users.map(async user => {
+      const { kind, state, name } = user
+      if (kind === 'open') return false
+      if (kind === 'process') return !name.startsWith(`${pid} `) && !(await isOfUdev(host.files, user))
+      return kind !== 'xen-backend' || state === undefined || state === 'Connected'
+    })
+  )
+  return final.includes(true)
 }
 
 function notJudged({ target, lun }: Place, unknown: readonly string[], timeoutMs: number): LunError<'TIMEOUT'> {

@@ -4,6 +4,8 @@ import { LunError } from '../../core/error.ts'
 import type { Wwid } from '../../core/wwid.ts'
 import type { Context } from '../context.ts'
 import type { LunPlace } from '../journal/journal.ts'
+import { withVolume } from '../locks.ts'
+import type { Operation } from '../operation.ts'
 import type { AttachWish } from '../request.ts'
 
 /** Who the LUN is: set by the first path that tells, binding for every other one. */
@@ -19,10 +21,16 @@ export interface LunIdentity {
 }
 
 /** `held` is the WWID of the volume somebody has this LUN for already. */
-export function createLunIdentity({ host, journal }: Context, wish: AttachWish, held: Wwid | undefined): LunIdentity {
+export function createLunIdentity(
+  { host, journal }: Context,
+  limits: Pick<Operation, 'timeoutMs' | 'signal'>,
+  wish: AttachWish,
+  held: Wwid | undefined
+): LunIdentity {
   const { target, lun, expected } = wish
   let wwid: Wwid | undefined
   let sized: string | undefined
+  let noted: Promise<void> | undefined
   const sizeOf = async (disk: string): Promise<number | undefined> => {
     const sizeBytes = (await readBlockDevice(host.files, disk))?.sizeBytes ?? 0
     return sizeBytes > 0 ? sizeBytes : undefined
@@ -42,9 +50,12 @@ export function createLunIdentity({ host, journal }: Context, wish: AttachWish, 
       const sizeBytes = sized === undefined ? undefined : await sizeOf(sized)
       if (sizeBytes !== undefined) assertExpected(wish, { sizeBytes }, disk, seen)
       if (seen.sizeBytes !== undefined) sized ??= disk
-      if (wwid !== undefined || found.wwid === undefined) return
-      wwid = found.wwid
-      await journal.noteWwid({ target, lun }, found.wwid)
+      const name = found.wwid
+      if (name === undefined) return
+      wwid ??= name
+      // From then on nobody flushes the map by another target: whoever is just about to is let finish.
+      noted ??= withVolume(host, name, limits, async () => await journal.noteWwid({ target, lun }, name))
+      await noted
     },
   }
 }

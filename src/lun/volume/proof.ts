@@ -49,9 +49,14 @@ export async function askPaths(context: Context, devices: readonly LunDevice[]):
   return asked.flat()
 }
 
-async function ask({ scsi, host }: Context, { hctl, session }: LunDevice): Promise<boolean> {
+async function ask(context: Context, { hctl, session }: LunDevice): Promise<boolean> {
   // A path that is blocked keeps whoever asks it until its time is up.
-  if (session.state !== 'logged-in' || (await scsi.state(hctl)) !== 'running') return false
+  return session.state === 'logged-in' && (await rescanInTime(context, hctl))
+}
+
+/** Makes the kernel ask a path anew who it is. False where it does not answer in time: then nothing new is known. */
+export async function rescanInTime({ scsi, host }: Context, hctl: Hctl): Promise<boolean> {
+  if ((await scsi.state(hctl)) !== 'running') return false
   const done = new AbortController()
   const late = host.clock.sleep(ASK_MS, done.signal).then(
     () => false,

@@ -1,6 +1,7 @@
 import { findStack, liesOn, type VolumeOnHost } from '../../block/volume.ts'
 import { findXenBackends } from '../../block/xen-backends.ts'
 import { isLunError } from '../../core/error.ts'
+import { XENBUS_STATES } from '../../core/xenbus-state.ts'
 import { isAlive, parseProcessId } from '../../host/process-id.ts'
 import { createNativeXenstore } from '../../xenstore/native.ts'
 import type { Xenstore } from '../../xenstore/types.ts'
@@ -15,7 +16,7 @@ export interface Sharer {
   /** `backend/vbd/3/51712` */
   readonly backend: string
   readonly isReadOnly: boolean
-  /** On its way out: of a domain that is gone, or rebooting. */
+  /** On its way out: of a domain that is gone, or rebooting. It may still have something to write, as long as it is open. */
   readonly isClosing: boolean
 }
 
@@ -35,6 +36,21 @@ export async function findSharers(context: Context, place: Place, volume: Volume
   ]
   const distinct = new Map(found.toReversed().map(sharer => [sharer.backend, sharer]))
   return [...distinct.values()].filter(({ backend }) => backend !== place.owner)
+}
+
+async function describe(xenstore: Xenstore, place: Pick<Sharer, 'domid' | 'backend'>): Promise<Sharer> {
+  const { backend } = place
+  return {
+    ...place,
+    isReadOnly: await isReadOnly(xenstore, backend),
+    isClosing: await isClosing(xenstore, backend),
+  }
+}
+
+/** Whether a backend has lost its frontend: what is left of a domain that is gone, until its toolstack removes that. */
+async function isClosing(xenstore: Xenstore, backend: string): Promise<boolean> {
+  const state = XENBUS_STATES[Number(await xenstore.tryRead(`${backend}/state`))]
+  return state === 'Closing' || state === 'Closed'
 }
 
 /** Whether a backend gives its domain a disk that cannot be written. */
@@ -72,7 +88,7 @@ async function journalled(
       const domid = domainOf(backend)
       if (domid === undefined || (await isToCheck(context, owner))) return []
       if (!(await context.xenstore.exists(backend))) return []
-      return [{ domid, backend, isReadOnly: await isReadOnly(context.xenstore, backend), isClosing: false }]
+      return [await describe(context.xenstore, { domid, backend })]
     })
   )
   return sharers.flat()
@@ -124,12 +140,7 @@ async function emulatedBy(
       const isBelowDev = path.startsWith('/dev/') && !path.includes('/../')
       const stat = isBelowDev ? await files.stat(path).catch(() => undefined) : undefined
       if (stat?.kind !== 'block' || !liesOn(await findStack(files, stat.device), volume)) continue
-      found.push({
-        domid: Number(domid),
-        backend,
-        isReadOnly: await isReadOnly(xenstore, backend),
-        isClosing: false,
-      })
+      found.push(await describe(xenstore, { domid: Number(domid), backend }))
     }
   }
   return found

@@ -33,7 +33,8 @@ export async function assertNotShared(
   const served = isUser ? undefined : (await context.journal.lun(place))?.owners
   const sharers = (await findSharers(context, place, volume)).filter(({ backend }) => served?.has(backend) !== true)
   const mine = domainOf(place.owner)
-  const domids = [...(mine === undefined ? [] : [mine]), ...sharers.map(({ domid }) => domid)]
+  const open = sharers.filter(({ isClosing }) => !isClosing)
+  const domids = [...(mine === undefined ? [] : [mine]), ...open.map(({ domid }) => domid)]
   if (sharers.length === 0) return domids
   const isReader = mine !== undefined && (await isReadOnly(context.xenstore, place.owner))
   for (const sharer of sharers) {

@@ -58,15 +58,24 @@ export async function makeWhole(
   return whole
 }
 
-/** Has multipathd give a map the size of its paths. @throws {@link LunError} `TIMEOUT`, `MULTIPATHD_REFUSED` */
+/**
+ * Has multipathd give a map the size of its paths, of each of them: those through another target, and those that do not
+ * work, may have another size still.
+ *
+ * @throws {@link LunError} `LUN_MISMATCH` naming such a path, `TIMEOUT`, `MULTIPATHD_REFUSED`
+ */
 export async function resizeMap(
   { host, multipath }: Context,
-  { signal }: Pick<Operation, 'signal'>,
-  { name: dm, dm: map }: Pick<BlockDevice, 'name' | 'dm'>,
+  { target, lun, signal }: LunPlace & Pick<Operation, 'signal'>,
+  { name: dm, dm: map, slaves }: BlockDevice,
   sizeBytes: number,
   timeoutMs: number
 ): Promise<BlockDevice> {
   const name = map?.name ?? dm
+  for (const slave of slaves) {
+    const found = (await readBlockDevice(host.files, slave))?.sizeBytes ?? 0
+    if (found !== 0 && found !== sizeBytes) throw sizeMismatch({ target, lun }, slave, sizeBytes, found)
+  }
   // multipathd answers "ok" even when it changed nothing, so only the map's own size counts.
   const look = async (): Promise<BlockDevice | undefined> => {
     await multipath.resize(name, { signal })

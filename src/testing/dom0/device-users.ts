@@ -12,6 +12,8 @@ export interface OpenDevice {
 
 /** How a process has a device open. */
 export interface OpenDeviceOptions {
+  /** Who started the process. Default: init. */
+  readonly parent?: { readonly pid: number; readonly command: string }
   /** A node that was made for it, by mknod in a container: the name its process knows, which is nothing to others. */
   readonly as?: string
 }
@@ -118,9 +120,10 @@ export function createDeviceUsers({ tree, kernel, proc }: Machine): DeviceUsers 
     return device
   }
   return {
-    openDevice: (path, pid = OTHER_PID, command = 'holder', { as = path } = {}) => {
+    openDevice: (path, pid = OTHER_PID, command = 'holder', { as = path, parent } = {}) => {
       const close = openBlock(deviceAt(path))
-      proc.addProcess(pid, [command])
+      if (parent !== undefined) proc.addProcess(parent.pid, [parent.command])
+      proc.addProcess(pid, [command], parent?.pid)
       const closeFile = proc.openFile({ pid, path: as, node: nodeAt(path) })
       return {
         close: () => {

@@ -7,8 +7,8 @@ export interface Proc {
   /** What all processes see but those of other namespaces. */
   readonly mounts: MountNamespace
   readonly swaps: Set<BlockDevice>
-  /** Shows a process unless it is there already; started now. */
-  addProcess(pid: number, command: readonly string[]): void
+  /** Shows a process unless it is there already; started now, by `parent` or by init. */
+  addProcess(pid: number, command: readonly string[], parent?: number): void
   removeProcess(pid: number): void
   /** What a process sees. */
   mountsOf(pid: number): MountNamespace
@@ -38,6 +38,7 @@ interface Boot {
   readonly uptimeMs: () => number
 }
 
+const INIT_PID = 1
 const TICK_MS = 10
 const COMM_LENGTH = 15 // TASK_COMM_LEN without its NUL
 const KIB = 1024
@@ -62,11 +63,11 @@ export function createProc(tree: Tree, { number, uptimeMs }: Boot): Proc {
   return {
     mounts,
     swaps,
-    addProcess: (pid, command) => {
+    addProcess: (pid, command, parent = INIT_PID) => {
       if (tree.find(`/proc/${pid}/stat`) !== undefined) return
       const comm = (command[0] ?? '').replace(/^.*\//, '').slice(0, COMM_LENGTH)
       const start = Math.floor(uptimeMs() / TICK_MS)
-      tree.put(`/proc/${pid}/stat`, textFile(`${pid} (${comm}) S 1${' 0'.repeat(17)} ${start} 0\n`))
+      tree.put(`/proc/${pid}/stat`, textFile(`${pid} (${comm}) S ${parent}${' 0'.repeat(17)} ${start} 0\n`))
       tree.put(`/proc/${pid}/comm`, textFile(`${comm}\n`))
       tree.put(`/proc/${pid}/cmdline`, textFile(command.map(word => `${word}\0`).join('')))
       show(`${pid}/mountinfo`, () => mountsOf(pid).text())

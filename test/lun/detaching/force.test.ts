@@ -99,6 +99,13 @@ test.each([
       dom0.xen.addBackend({ ...disk, device }).connect()
     },
   ],
+  [
+    'a guest that QEMU serves',
+    (dom0: SimulatedDom0, device: string) => {
+      dom0.xen.addDomain(guest)
+      dom0.xen.addBackend({ ...disk, kind: 'qdisk', device }).connect()
+    },
+  ],
 ])('force refuses for %s, and the writes go on waiting', async (_, use) => {
   const { dom0, lun } = await createStuck()
   const write = startWriter(dom0, lun.device)

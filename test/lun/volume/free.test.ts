@@ -55,7 +55,7 @@ describe('who looks at a device for a moment', () => {
     expect((await attach(dom0, VBD_1)).outcome).toBe('already-attached')
   })
 
-  test('is waited for: a program of a udev rule', async () => {
+  test('is waited for: a program that reads a new device', async () => {
     const dom0 = createDom0()
     const { device } = await attach(dom0, 'backup')
     const open = dom0.openDevice(device, 301, 'pvscan')

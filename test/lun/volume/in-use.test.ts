@@ -201,3 +201,35 @@ test('a LUN without a map is looked at just as well', async () => {
     details: { users: [{ kind: 'process', name: '4711 dd' }] },
   })
 })
+
+describe('a program that a rule of udev runs', () => {
+  const parent = { pid: 300, command: '(udev-worker)' }
+
+  test('is waited for by a detach', async () => {
+    const dom0 = createDom0()
+    await attach(dom0)
+    const open = dom0.openDevice('/dev/sda', 301, 'multipath', { parent })
+    const done = dom0.host.clock.sleep(500).then(() => open.close())
+    const [{ outcome }] = await Promise.all([detachLun(address, dom0), done])
+    expect(outcome).toBe('detached')
+    expect(dom0.leftovers()).toEqual([])
+  })
+
+  test('is named if it does not end', async () => {
+    const dom0 = createDom0()
+    await attach(dom0)
+    dom0.openDevice('/dev/sda', 301, 'multipath', { parent })
+    expect(await rejection(detachLun(address, dom0))).toMatchObject({
+      code: 'LUN_IN_USE',
+      details: { users: [{ kind: 'process', name: '301 multipath', device: 'sda' }] },
+    })
+  })
+
+  test('is none by its name: what somebody else started is final at once', async () => {
+    const dom0 = createDom0()
+    await attach(dom0)
+    dom0.openDevice('/dev/sda', 301, 'multipath', { parent: { pid: 299, command: 'bash' } })
+    const tookMs = await virtualMs(dom0, detachLun(address, dom0))
+    expect(tookMs).toBeLessThan(1000)
+  })
+})

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { type AttachOptions, attachLun, detachLun, type Files, prewarm, resizeLun, verifyLun } from 'xen-lun'
 import type { SimulatedDom0 } from 'xen-lun/testing'
-import { attach, createDom0, target, VBD_1, VBD_2 } from '../guests.ts'
+import { alias, attach, createDom0, target, VBD_1, VBD_2 } from '../guests.ts'
 import { rejection } from '../helpers.ts'
 
 const MIB = 1 << 20
@@ -127,6 +127,35 @@ describe('resizeLun', () => {
       details: { failures: [{ step: expect.stringMatching(/^sd[ab]$/), message: 'does not answer' }] },
     })
     expect(mapSizes(dom0)).toEqual([64])
+  })
+})
+
+describe('a path that has the former size still is named, not waited for:', () => {
+  test('one through another target', async () => {
+    const dom0 = createDom0()
+    await attach(dom0, 'a', { portals: ['10.0.1.1'] })
+    await attach(dom0, 'b', { target: alias, lun: 5, portals: ['10.0.2.1'] })
+    await dom0.san.resizeVolume('v0', 128)
+    const error = {
+      code: 'LUN_MISMATCH',
+      details: { what: 'size', expected: String(128 * MIB), found: String(64 * MIB) },
+    }
+    for (const asked of [resizeLun(address, dom0), attach(dom0, 'a', { portals: ['10.0.1.1'] })]) {
+      expect(await rejection(asked)).toMatchObject({ ...error, message: expect.stringContaining('sdb') })
+    }
+    // Asked by its own target, all have the new size.
+    expect(await resizeLun({ target: alias, lun: 5 }, dom0)).toMatchObject({ outcome: 'resized' })
+    expect(mapSizes(dom0)).toEqual([128])
+  })
+
+  test('one that does not work', async () => {
+    const dom0 = await grownElsewhere('prewarm')
+    await dom0.san.cutPortal(dom0.san.portals[1])
+    await dom0.host.clock.sleep(60_000)
+    expect(await rejection(attach(dom0, VBD_1, { portals: ['10.0.1.1'] }))).toMatchObject({
+      code: 'LUN_MISMATCH',
+      details: { what: 'size', found: String(64 * MIB) },
+    })
   })
 })
 

@@ -1,0 +1,88 @@
+import type { Context } from '../context.ts'
+import type { Expiry } from '../journal/entries.ts'
+import { withVolume } from '../locks.ts'
+import type { Operation } from '../operation.ts'
+import type { AttachWish } from '../request.ts'
+import { assertOneDevice, findTwins } from '../volume/elsewhere.ts'
+import { describeLun, findDevices, findOnHost } from '../volume/find-lun.ts'
+import { assertFree } from '../volume/free.ts'
+import { assertSize } from '../volume/lun-identity.ts'
+import { isReadOnly, proveDevice } from '../volume/proof.ts'
+import { guardSharing } from '../volume/sharing.ts'
+import { makeWhole } from '../volume/size.ts'
+import type { VolumeDevices } from '../volume/users.ts'
+import type { Attachment } from './attachment.ts'
+import { assertByItself, type FoundDevice, type LunDeviceNode, nodeOf } from './device.ts'
+import { type Hold, noteHeld } from './hold.ts'
+import type { PathContext } from './path.ts'
+
+/** A device that is ready to be used. */
+export type HandedOver = LunDeviceNode & Pick<Attachment, 'wwid'>
+
+/** What its owner has, and until when. */
+export interface Held {
+  readonly node: LunDeviceNode
+  readonly expiry: Expiry | undefined
+}
+
+/**
+ * Proves the device, as it is now and for this owner alone, notes that he has it, and gives it to him.
+ *
+ * @throws {@link LunError} `LUN_SHARED`, `LUN_IN_USE`, `LUN_MISMATCH`, `NO_PATHS`, `DEVICE_UNREADABLE`, `TIMEOUT`; what `receive` throws
+ */
+export async function handOver(
+  { context, operation, wish, identity, made }: PathContext,
+  found: FoundDevice,
+  hold: Hold,
+  receive: ((device: HandedOver) => Promise<void>) | undefined
+): Promise<Held> {
+  const { wwid } = identity
+  const guarded = wish.sharing === 'refused' ? await findOnHost(context, operation, wwid) : undefined
+  return await guardSharing(context, operation, guarded, { isUser: hold.ttlMs === undefined }, async domids => {
+    // Whoever hands it over, or flushes its map, by another target does so before, and is seen, or afterwards, and sees us.
+    const held = await withVolume(context.host, wwid, operation, async () => {
+      await assertOneDevice(context, operation, wwid, found.block)
+      if (domids !== undefined && hold.ttlMs === undefined) {
+        await operation.step('in-use', async () => {
+          const volume = await findVolume(context, operation, wwid)
+          await assertFree(context, operation, volume, { device: found.block.name, domids })
+        })
+      }
+      const node = await operation.step('identity', async () => await prove(context, operation, wish, found, wwid))
+      // From here on it is not taken back because of an abort: somebody may use it already.
+      operation.signal.throwIfAborted()
+      if (found.hctl !== undefined) await context.journal.notePlain(operation, operation.owner, found.hctl)
+      return { node, expiry: await noteHeld(context, operation, hold) }
+    })
+    if (receive === undefined) return held
+    made.isOffered = true
+    await operation.step('hand-over', async () => await receive({ ...held.node, wwid }))
+    return held
+  })
+}
+
+/** The LUN's devices, and those of the same volume by another address. */
+async function findVolume(context: Context, operation: Operation, wwid: string | undefined): Promise<VolumeDevices> {
+  const { files } = context.host
+  const devices = await findDevices(context, await context.iscsiadm.sessions(operation), operation.lun)
+  const volume = await describeLun(files, devices, wwid)
+  const twins = await findTwins(files, wwid, [...volume.disks.map(({ name }) => name), ...volume.foreignPaths])
+  return { ...volume, disks: [...volume.disks, ...twins] }
+}
+
+/** The device as it is handed over: the right volume, whole. */
+async function prove(
+  context: Context,
+  operation: Operation,
+  wish: Pick<AttachWish, 'expected'>,
+  { node, block }: FoundDevice,
+  wwid: string | undefined
+): Promise<LunDeviceNode> {
+  const devices = await findDevices(context, await context.iscsiadm.sessions(operation), operation.lun)
+  const proven = await proveDevice(context, operation, block, wwid, devices)
+  // A map may have come up since it was found.
+  if (proven.device.dm === undefined) assertByItself(operation, proven.device)
+  const whole = await makeWhole(context, operation, proven, await describeLun(context.host.files, devices, wwid))
+  assertSize(operation, wish.expected.sizeBytes, node.device, whole.sizeBytes)
+  return { ...nodeOf(whole), device: node.device, isReadOnly: isReadOnly({ ...proven, device: whole }) }
+}

@@ -1,0 +1,101 @@
+import { type BlockDevice, findMapOn, readBlockDevice } from '../../block/block-device.ts'
+import { diskWwid } from '../../block/volume.ts'
+import type { DeviceUser } from '../../core/error-details.ts'
+import { parseHctl } from '../../core/hctl.ts'
+import type { Files } from '../../host/files.ts'
+import type { Context } from '../context.ts'
+import type { Owner } from '../journal/entries.ts'
+import { isLasting } from '../journal/expiry.ts'
+import type { LunPlace } from '../journal/journal.ts'
+import type { Operation } from '../operation.ts'
+import { assertDisksFree } from './free.ts'
+import { inUse } from './in-use.ts'
+
+/** Somebody who holds the volume by another target or number, as the journal has it. */
+export interface HolderElsewhere extends LunPlace {
+  readonly owner: string
+  readonly noted: Owner
+}
+
+/** Who holds a volume by another address than this one, for good or for a while, or is about to. */
+export async function findHoldersElsewhere(
+  { journal }: Pick<Context, 'journal'>,
+  { target, lun }: LunPlace,
+  wwid: string | undefined
+): Promise<readonly HolderElsewhere[]> {
+  if (wwid === undefined) return []
+  const luns = (await journal.luns()).filter(
+    ({ entry, isStale, ...place }) =>
+      !isStale && entry?.wwid === wwid && !(place.target === target && place.lun === lun)
+  )
+  return luns.flatMap(({ entry, target: at, lun: number }) =>
+    [...(entry?.owners ?? [])].map(([owner, noted]) => ({ target: at, lun: number, owner, noted }))
+  )
+}
+
+/** Disks of the same volume besides these: through another target, or by another number. As the kernel knows them. */
+export async function findTwins(
+  files: Files,
+  wwid: string | undefined,
+  known: readonly string[]
+): Promise<readonly BlockDevice[]> {
+  if (wwid === undefined) return []
+  const names = (await files.list('/sys/block')).filter(name => name.startsWith('sd') && !known.includes(name))
+  const wwids = await Promise.all(names.map(async name => await diskWwid(files, name)))
+  const twins = names.filter((_, n) => wwids[n] === wwid)
+  const found = await Promise.all(twins.map(async name => await readBlockDevice(files, name)))
+  return found.filter(twin => twin !== undefined)
+}
+
+/**
+ * Refuses a device of a volume that somebody has been given by another address as another device: a disk where this is a
+ * map or another disk, a map where this is a disk.
+ *
+ * @throws {@link LunError} `LUN_IN_USE`
+ */
+export async function assertOneDevice(
+  context: Context,
+  operation: Operation,
+  wwid: string | undefined,
+  device: Pick<BlockDevice, 'name' | 'dm'>
+): Promise<void> {
+  const holders = await findHoldersElsewhere(context, operation, wwid)
+  const users = await Promise.all(
+    holders.map(async ({ owner: name, noted }): Promise<readonly DeviceUser[]> => {
+      if (!isLasting(noted)) return []
+      const its = noted.plain === undefined ? MAP : await plainDisk(context, noted.plain, wwid)
+      const mine = device.dm === undefined ? device.name : MAP
+      return its === undefined || its === mine ? [] : [{ kind: 'owner', device: its, name }]
+    })
+  )
+  if (users.flat().length > 0) throw await inUse(context, operation, users.flat())
+}
+
+/** A volume has one map. */
+const MAP = 'its map'
+
+/** The disk somebody was given, if it is still there and still of this volume: the kernel gives numbers anew. */
+async function plainDisk({ scsi, host }: Context, hctl: string, wwid: string | undefined): Promise<string | undefined> {
+  const disk = await scsi.disk(parseHctl(hctl))
+  return disk !== undefined && (await diskWwid(host.files, disk)) === wwid ? disk : undefined
+}
+
+/**
+ * Refuses while somebody has been given a disk of the volume by another address, or uses one, that is in no map: there
+ * will be one over it.
+ *
+ * @throws {@link LunError} `LUN_IN_USE`, `TIMEOUT`
+ */
+export async function assertNoTwinUse(
+  context: Context,
+  operation: Operation,
+  wwid: string,
+  own: readonly string[]
+): Promise<void> {
+  const { files } = context.host
+  await assertOneDevice(context, operation, wwid, { name: MAP, dm: { name: MAP, uuid: '' } })
+  const twins = await findTwins(files, wwid, own)
+  const maps = await Promise.all(twins.map(async ({ name }) => await findMapOn(files, name)))
+  const plain = twins.filter((_, n) => maps[n] === undefined)
+  if (plain.length > 0) await assertDisksFree(context, operation, { map: undefined, disks: plain, foreignPaths: [] })
+}
