@@ -62,6 +62,12 @@ async function attachTimes(world: World): Promise<void> {
     side.rounds.slice(1).map(round => round[of])
   report('attach', times(here, 'attachMs'), times(there, 'attachMs'))
   report('detach', times(here, 'detachMs'), times(there, 'detachMs'))
+  const stepsOf = (side: Side): readonly string[] => side.rounds.flatMap(({ stepsMs }) => Object.keys(stepsMs))
+  const stepTimes = (side: Side, step: string): readonly number[] =>
+    side.rounds.slice(1).map(({ stepsMs }) => stepsMs[step] ?? 0)
+  for (const step of new Set([...stepsOf(here), ...stepsOf(there)])) {
+    report(`  ${step}`, stepTimes(here, step), stepTimes(there, step))
+  }
 }
 
 export const attachTimeScenarios: readonly Scenario<World>[] = [

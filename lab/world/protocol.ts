@@ -59,10 +59,13 @@ export interface TimingJob {
   readonly owner: string
 }
 
+/** How long each step took, by operation and step, as `detach flush`. */
+export type StepTimes = Readonly<Record<string, number>>
+
 export type TimingLine =
   | ReadyLine
   | FailedLine
-  | { readonly type: 'round'; readonly attachMs: number; readonly detachMs: number }
+  | { readonly type: 'round'; readonly attachMs: number; readonly detachMs: number; readonly stepsMs: StepTimes }
 
 /** Which event this is, for people. */
 export const labelOf = (event: LunEvent): string => {

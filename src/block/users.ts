@@ -2,17 +2,20 @@ import type { DeviceUser } from '../core/error-details.ts'
 import type { Files } from '../host/files.ts'
 import { type MountedFileSystem, parseMountinfo } from './mountinfo.parse.ts'
 import type { StackedDevice } from './stack.ts'
-import { findXenBackends, type XenBackend } from './xen-backends.ts'
+import type { XenBackend } from './xen-backends.ts'
 
 /**
  * Who uses these devices, as far as tables tell: what is stacked on them, mounts, swap, and Xen block backends. What no
  * table names, {@link findClaims} and {@link findOpenDevices} find.
  */
-export async function findUsers(files: Files, stack: readonly StackedDevice[]): Promise<readonly DeviceUser[]> {
-  const [mountinfo = '', swaps = '', backends] = await Promise.all([
+export async function findUsers(
+  files: Files,
+  stack: readonly StackedDevice[],
+  backends: readonly XenBackend[]
+): Promise<readonly DeviceUser[]> {
+  const [mountinfo = '', swaps = ''] = await Promise.all([
     files.read('/proc/self/mountinfo'),
     files.read('/proc/swaps'),
-    findXenBackends(files),
   ])
   const numberOf = createNodeNumbers(files)
   const mounts = await Promise.all(parseMountinfo(mountinfo).map(async mount => await placeMount(mount, numberOf)))

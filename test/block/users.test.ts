@@ -5,6 +5,7 @@ import { findOpenDevices } from '../../src/block/open-devices.ts'
 import { nameProcesses } from '../../src/block/processes.ts'
 import { readStack } from '../../src/block/stack.ts'
 import { findUsers } from '../../src/block/users.ts'
+import { findXenBackends } from '../../src/block/xen-backends.ts'
 import { createMemoryFiles, type MemoryFiles, type MemoryTree } from '../support/memory-files.ts'
 
 const WWID = '360014058a0906aaaaaa0001000000000'
@@ -30,7 +31,8 @@ function createFiles({ files, devices, ...tree }: MemoryTree = {}): MemoryFiles 
 }
 
 const inquiry = () => createInquiry(new AbortController().signal)
-const named = async (files: MemoryFiles) => await findUsers(files, await readStack(files, ROOTS))
+const named = async (files: MemoryFiles) =>
+  await findUsers(files, await readStack(files, ROOTS), await findXenBackends(files))
 
 test('a stack is every device once: the map, its paths, the partitions of both, and what lies on any of them', async () => {
   const files = createFiles({
@@ -93,7 +95,7 @@ describe('the kernel tells that a device is claimed', () => {
     const files = createFiles(tree)
     const stack = await readStack(files, ROOTS)
     const look = inquiry()
-    const found = await findClaims(files, stack, await findUsers(files, stack), look)
+    const found = await findClaims(files, stack, await findUsers(files, stack, []), look)
     return [...found.map(({ kind, device }) => `${kind} ${device}`), ...look.open()]
   }
 

@@ -5,6 +5,7 @@ import { parseSerialPage, toWwid } from '../../src/block/identity.parse.ts'
 import { createScsi } from '../../src/block/scsi.ts'
 import { parseUdevRecord } from '../../src/block/udev.parse.ts'
 import { findUsers } from '../../src/block/users.ts'
+import { findXenBackends } from '../../src/block/xen-backends.ts'
 import { wwid } from '../../src/core/wwid.ts'
 import { listChildren, pathExists, readValue, removePath } from '../../src/xenstore/commands.ts'
 import { escapeValue, unescapeValue } from '../../src/xenstore/escape.ts'
@@ -170,7 +171,8 @@ describe('devices in sysfs and /proc', () => {
       fc.asyncProperty(texts, async ([mountinfo, swap, backend]) => {
         const back = '/sys/bus/xen-backend/devices/vbd-1-51712'
         const files = { '/proc/self/mountinfo': mountinfo, '/proc/swaps': swap, [`${back}/physical_device`]: backend }
-        for (const user of await findUsers(createMemoryFiles({ files, devices: { '/dev/dm-0': '254:0' } }), [device])) {
+        const host = createMemoryFiles({ files, devices: { '/dev/dm-0': '254:0' } })
+        for (const user of await findUsers(host, [device], await findXenBackends(host))) {
           ensureOneOf(user.kind, ['mount', 'swap', 'holder', 'xen-backend'], 'kind')
           ensure(user.device === 'dm-0', 'is another device', user)
         }

@@ -6,6 +6,7 @@ import { findOpenDevices } from '../../src/block/open-devices.ts'
 import { nameProcesses } from '../../src/block/processes.ts'
 import { readStack } from '../../src/block/stack.ts'
 import { findUsers } from '../../src/block/users.ts'
+import { findXenBackends } from '../../src/block/xen-backends.ts'
 
 const target = 'iqn.2001-05.com.example:vm1'
 const guest = { domid: 1, name: 'guest', uuid: 'b2c3d4e5-0000-4000-8000-000000000001' }
@@ -110,7 +111,7 @@ test('QEMU has the device of a qdisk open, and nothing of it is in sysfs', async
   backend.connect()
   expect(await files.list('/sys/bus/xen-backend/devices')).toEqual([])
   const map = await readStack(files, ['dm-0'])
-  expect(await findUsers(files, map)).toEqual([])
+  expect(await findUsers(files, map, await findXenBackends(files))).toEqual([])
   const inquiry = createInquiry(new AbortController().signal)
   expect(await nameProcesses(files, map, await findOpenDevices(files, inquiry))).toEqual([
     { kind: 'process', device: 'dm-0', name: '2001 qemu-system-i38' },

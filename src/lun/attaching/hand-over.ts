@@ -1,3 +1,4 @@
+import type { Files } from '../../host/files.ts'
 import type { Context } from '../context.ts'
 import type { Expiry } from '../journal/entries.ts'
 import { withVolume } from '../locks.ts'
@@ -7,7 +8,7 @@ import { assertOneDevice, findTwins } from '../volume/elsewhere.ts'
 import { describeLun, findDevices, findOnHost } from '../volume/find-lun.ts'
 import { assertFree } from '../volume/free.ts'
 import { assertSize } from '../volume/lun-identity.ts'
-import { isReadOnly, proveDevice } from '../volume/proof.ts'
+import { isReadOnly, type ProvenDevice, proveDevice } from '../volume/proof.ts'
 import { guardSharing } from '../volume/sharing.ts'
 import { makeWhole } from '../volume/size.ts'
 import type { VolumeDevices } from '../volume/users.ts'
@@ -42,13 +43,18 @@ export async function handOver(
     // Whoever hands it over, or flushes its map, by another target does so before, and is seen, or afterwards, and sees us.
     const held = await withVolume(context.host, wwid, operation, async () => {
       await assertOneDevice(context, operation, wwid, found.block)
+      const devices = await findDevices(context, await context.iscsiadm.sessions(operation), operation.lun)
+      const volume = await describeLun(context.host.files, devices, wwid)
       if (domids !== undefined && hold.ttlMs === undefined) {
         await operation.step('in-use', async () => {
-          const volume = await findVolume(context, operation, wwid)
-          await assertFree(context, operation, volume, { device: found.block.name, domids })
+          const all = await withTwins(context.host.files, volume, wwid)
+          await assertFree(context, operation, all, { device: found.block.name, domids })
         })
       }
-      const node = await operation.step('identity', async () => await prove(context, operation, wish, found, wwid))
+      const node = await operation.step('identity', async () => {
+        const proven = await proveDevice(context, operation, found.block, wwid, devices)
+        return await whole(context, operation, wish, { node: found.node, proven, volume })
+      })
       // From here on it is not taken back because of an abort: somebody may use it already.
       operation.signal.throwIfAborted()
       if (found.hctl !== undefined) await context.journal.notePlain(operation, operation.owner, found.hctl)
@@ -61,28 +67,28 @@ export async function handOver(
   })
 }
 
-/** The LUN's devices, and those of the same volume by another address. */
-async function findVolume(context: Context, operation: Operation, wwid: string | undefined): Promise<VolumeDevices> {
-  const { files } = context.host
-  const devices = await findDevices(context, await context.iscsiadm.sessions(operation), operation.lun)
-  const volume = await describeLun(files, devices, wwid)
+/** With the disks of the same volume by another address. */
+async function withTwins(files: Files, volume: VolumeDevices, wwid: string | undefined): Promise<VolumeDevices> {
   const twins = await findTwins(files, wwid, [...volume.disks.map(({ name }) => name), ...volume.foreignPaths])
   return { ...volume, disks: [...volume.disks, ...twins] }
 }
 
-/** The device as it is handed over: the right volume, whole. */
-async function prove(
+interface Candidate {
+  readonly node: LunDeviceNode
+  readonly proven: ProvenDevice
+  readonly volume: VolumeDevices
+}
+
+/** The device as it is handed over: by itself or as a map, and as large as the LUN. */
+async function whole(
   context: Context,
   operation: Operation,
-  wish: Pick<AttachWish, 'expected'>,
-  { node, block }: FoundDevice,
-  wwid: string | undefined
+  { expected }: Pick<AttachWish, 'expected'>,
+  { node, proven, volume }: Candidate
 ): Promise<LunDeviceNode> {
-  const devices = await findDevices(context, await context.iscsiadm.sessions(operation), operation.lun)
-  const proven = await proveDevice(context, operation, block, wwid, devices)
   // A map may have come up since it was found.
   if (proven.device.dm === undefined) assertByItself(operation, proven.device)
-  const whole = await makeWhole(context, operation, proven, await describeLun(context.host.files, devices, wwid))
-  assertSize(operation, wish.expected.sizeBytes, node.device, whole.sizeBytes)
-  return { ...nodeOf(whole), device: node.device, isReadOnly: isReadOnly({ ...proven, device: whole }) }
+  const device = await makeWhole(context, operation, proven, volume)
+  assertSize(operation, expected.sizeBytes, node.device, device.sizeBytes)
+  return { ...nodeOf(device), device: node.device, isReadOnly: isReadOnly({ ...proven, device }) }
 }

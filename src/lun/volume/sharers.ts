@@ -1,5 +1,4 @@
 import { findStack, liesOn, type VolumeOnHost } from '../../block/volume.ts'
-import { findXenBackends } from '../../block/xen-backends.ts'
 import { isLunError } from '../../core/error.ts'
 import { XENBUS_STATES } from '../../core/xenbus-state.ts'
 import { isAlive, parseProcessId } from '../../host/process-id.ts'
@@ -9,6 +8,7 @@ import type { Context } from '../context.ts'
 import type { Owner } from '../journal/entries.ts'
 import type { LunPlace } from '../journal/journal.ts'
 import { domainOf } from '../journal/owner.ts'
+import { findServed } from './looks.ts'
 
 /** A domain that has the volume or a part of it, or is about to get it. */
 export interface Sharer {
@@ -60,11 +60,9 @@ export async function isReadOnly(xenstore: Xenstore, backend: string): Promise<b
 
 /** What xen-blkback serves, from sysfs. */
 async function connected({ host }: Context, volume: VolumeOnHost): Promise<readonly Sharer[]> {
-  const backends = await findXenBackends(host.files)
-  const stacks = await Promise.all(backends.map(async backend => await findStack(host.files, backend)))
-  return backends
-    .filter((_, n) => stacks[n] !== undefined && liesOn(stacks[n], volume))
-    .map(({ name, domid, mode, state }) => ({
+  return (await findServed(host))
+    .filter(({ stack }) => liesOn(stack, volume))
+    .map(({ backend: { name, domid, mode, state } }) => ({
       domid,
       backend: `backend/${name.replaceAll('-', '/')}`,
       isReadOnly: mode === 'r',

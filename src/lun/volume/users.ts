@@ -1,6 +1,5 @@
 import { findClaims } from '../../block/claims.ts'
 import { createInquiry, type Inquiry } from '../../block/inquiry.ts'
-import { findOpenDevices, type OpenDevices } from '../../block/open-devices.ts'
 import { nameProcesses } from '../../block/processes.ts'
 import { readStack, type StackedDevice } from '../../block/stack.ts'
 import { findUsers } from '../../block/users.ts'
@@ -9,6 +8,7 @@ import type { DeviceUser } from '../../core/error-details.ts'
 import { withDeadline } from '../../flow/deadline.ts'
 import type { Host } from '../../host/host.ts'
 import type { LunDescription } from './find-lun.ts'
+import { findOpen, findServed } from './looks.ts'
 
 /** The devices of a volume on this host: its map, the LUN's disks, and paths of the map through another target. */
 export type VolumeDevices = Pick<LunDescription, 'map' | 'disks' | 'foreignPaths'>
@@ -25,12 +25,8 @@ export interface Found {
   readonly baseOf: (device: string) => string
 }
 
-type LookHost = Pick<Host, 'files' | 'clock' | 'looks'>
-
 /** A look that does not end is given up after this long. */
 const LOOK_MS = 5000
-/** Ends before, and says who owes an answer. */
-const SHARED_LOOK_MS = 4000
 /** It opens every disk it watches, and lets go of one that is deleted. */
 const MULTIPATHD = /^\d+ multipathd$/
 
@@ -40,7 +36,7 @@ const MULTIPATHD = /^\d+ multipathd$/
  * is kept, only those of the LUN's disks themselves.
  */
 export async function findVolumeUsers(
-  host: LookHost,
+  host: Pick<Host, 'files' | 'clock' | 'looks'>,
   volume: VolumeDevices,
   signal: AbortSignal,
   { isMapKept = false }: { readonly isMapKept?: boolean } = {}
@@ -58,7 +54,8 @@ export async function findVolumeUsers(
     const maps = map === undefined ? 'user' : isMapKept ? 'left-out' : 'volume'
     const names = map === undefined || isMapKept ? own : [map.dm, ...own, ...foreignPaths]
     stack = await readStack(files, names, { maps })
-    users.push(...(await findUsers(files, stack)))
+    const served = (await findServed(host)).map(({ backend }) => backend)
+    users.push(...(await findUsers(files, stack, served)))
     users.push(...(await findClaims(files, stack, users, inquiry)))
     const open = await findOpen(host, inquiry)
     const processes = await nameProcesses(files, stack, open)
@@ -83,19 +80,6 @@ export async function findVolumeUsers(
 function baseOf(stack: readonly StackedDevice[], device: string): string {
   const on = stack.find(({ name }) => name === device)?.on
   return on === undefined ? device : baseOf(stack, on)
-}
-
-/** Of all processes and devices, since it costs the same: whoever asks at the same time gets the same answer. */
-async function findOpen({ files, clock, looks }: LookHost, inquiry: Inquiry): Promise<OpenDevices> {
-  if (looks === undefined) return await findOpenDevices(files, inquiry)
-  let shared: Inquiry | undefined
-  const limits = { timeoutMs: SHARED_LOOK_MS, awaited: () => shared?.open().join(', ') ?? '' }
-  const look = async (): Promise<OpenDevices> =>
-    await withDeadline(clock, limits, async stop => {
-      shared = createInquiry(stop)
-      return await findOpenDevices(files, shared)
-    })
-  return await inquiry.ask('who has devices open', looks.share('open devices', look))
 }
 
 function flushedOf(stack: readonly StackedDevice[], { map }: VolumeDevices): readonly string[] {
