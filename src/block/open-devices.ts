@@ -1,4 +1,4 @@
-import type { Files } from '../host/files.ts'
+import type { Files, OpenFile } from '../host/files.ts'
 import type { Inquiry } from './inquiry.ts'
 import { createMountTypes, type MountTypes } from './mount-types.ts'
 
@@ -14,19 +14,23 @@ export interface OpenDevices {
 export type Opener = { readonly pid: string } | { readonly loop: string }
 
 /**
- * Looks at every descriptor of every process, whatever the node is called that it opened, and at loop devices, which the
- * kernel opens for itself.
+ * Looks at every file of every process, whatever the node is called that it opened, and at loop devices, which the kernel
+ * opens for itself.
  */
 export async function findOpenDevices(files: Files, inquiry: Inquiry): Promise<OpenDevices> {
   const byNumber = new Map<string, Opener[]>()
   const byName = new Map<string, Opener[]>()
   const look = createLook(files, inquiry)
-  for (const pid of (await files.list('/proc')).filter(name => /^\d+$/.test(name))) {
-    const names = await files.list(`/proc/${pid}/fd`).catch(() => [])
-    const open = await Promise.all(names.map(async descriptor => await look.fileOf(pid, descriptor)))
-    for (const number of new Set(open.map(file => file?.number)))
-      if (number !== undefined) add(byNumber, number, { pid })
-    for (const name of new Set(open.map(file => file?.name))) if (name !== undefined) add(byName, name, { pid })
+  for (const pid of (await files.list('/proc')).filter(name => PID.test(name))) {
+    const numbers = new Set<string>()
+    const names = new Set<string>()
+    for (const file of await files.openFiles(pid)) {
+      const { number, name } = look.known(file) ?? (await look.find(pid, file))
+      if (number !== undefined) numbers.add(number)
+      if (name !== undefined) names.add(name)
+    }
+    for (const number of numbers) add(byNumber, number, { pid })
+    for (const name of names) add(byName, name, { pid })
   }
   for (const loop of (await files.list('/sys/block')).filter(name => name.startsWith('loop'))) {
     const backing = (await files.read(`/sys/block/${loop}/loop/backing_file`))?.trim() ?? ''
@@ -36,19 +40,22 @@ export async function findOpenDevices(files: Files, inquiry: Inquiry): Promise<O
   return { byNumber, byName }
 }
 
+const PID = /^\d+$/
+
 function add(table: Map<string, Opener[]>, key: string, opener: Opener): void {
   table.set(key, [...(table.get(key) ?? []), opener])
 }
 
-/** An open file: the number of the device it is, or its name where nothing else can be told. */
-interface OpenFile {
+/** The number of the block device a file is, or its name where nothing else can be told. */
+interface Identity {
   readonly number?: string | undefined
   readonly name?: string
 }
 
 interface Look {
-  /** Undefined for what is surely no block device. */
-  fileOf(pid: string, descriptor: string): Promise<OpenFile | undefined>
+  /** What was found of such a file before: a path of a mount is one file, whoever has it open, unless it was deleted. */
+  known(file: OpenFile): Identity | undefined
+  find(pid: string, file: OpenFile): Promise<Identity>
 }
 
 const DELETED = / \(deleted\)$/
@@ -60,26 +67,23 @@ async function numberOf(files: Files, path: string): Promise<string | undefined>
 
 function createLook(files: Files, inquiry: Inquiry): Look {
   const mounts: MountTypes = createMountTypes(files)
-  const numbers = new Map<string, Promise<string | undefined>>()
+  const seen = new Map<string, Identity>()
+  const keyOf = ({ mount, path }: OpenFile): string => `${mount ?? ''} ${path}`
+  const identify = async (pid: string, { descriptor, path, mount }: OpenFile): Promise<Identity> => {
+    const fsType = mount === undefined ? undefined : await mounts.typeOf(mount, pid)
+    // Of a mount that no table shows there is nothing but the name.
+    if (fsType === undefined) return { name: path.replace(DELETED, '') }
+    if (!IN_MEMORY.has(fsType)) return {}
+    // Following the link of any other one may mean to ask a server that is dead.
+    const number = numberOf(files, `/proc/${pid}/fd/${descriptor}`)
+    return { number: await inquiry.ask(`${path} of process ${pid}`, number) }
+  }
   return {
-    fileOf: async (pid, descriptor) => {
-      const path = `/proc/${pid}/fd/${descriptor}`
-      // What the link says, the kernel has in memory. Following it may mean to ask a server that is dead.
-      const text = (await files.readLink(path).catch(() => undefined)) ?? ''
-      if (!text.startsWith('/')) return undefined
-      const mount = mountOf(await files.read(`/proc/${pid}/fdinfo/${descriptor}`).catch(() => undefined))
-      const fsType = mount === undefined ? undefined : await mounts.typeOf(mount, pid)
-      // Of a mount that no table shows there is nothing but the name.
-      if (fsType === undefined) return { name: text.replace(DELETED, '') }
-      if (!IN_MEMORY.has(fsType)) return undefined
-      const follow = async (): Promise<string | undefined> =>
-        await inquiry.ask(`${text} of process ${pid}`, numberOf(files, path))
-      // A path of a mount is one file, whoever has it open, unless it was deleted.
-      if (DELETED.test(text)) return { number: await follow() }
-      const key = `${mount} ${text}`
-      const number = numbers.get(key) ?? follow()
-      numbers.set(key, number)
-      return { number: await number }
+    known: file => (DELETED.test(file.path) ? undefined : seen.get(keyOf(file))),
+    find: async (pid, file) => {
+      const found = await identify(pid, file)
+      seen.set(keyOf(file), found)
+      return found
     },
   }
 }
@@ -94,7 +98,3 @@ const IN_MEMORY: ReadonlySet<string> = new Set(
     'ext2 ext3 ext4 xfs btrfs bcachefs f2fs jfs reiserfs zfs'
   ).split(' ')
 )
-
-function mountOf(fdinfo: string | undefined): string | undefined {
-  return /^mnt_id:\s*(\d+)$/m.exec(fdinfo ?? '')?.[1]
-}

@@ -38,6 +38,11 @@ export interface Files {
   /** Of a last link, the link itself. */
   linkStat(path: string): Promise<FileStat | undefined>
   /**
+   * What a process has open that has a path, as the kernel has it in memory: no file system is asked. Empty when there is
+   * no such process.
+   */
+  openFiles(pid: string): Promise<readonly OpenFile[]>
+  /**
    * Whether the kernel refuses a block device to one who wants it alone (`O_EXCL`): it does while a mount, swap,
    * device-mapper, md, bcache, LIO or ZFS has it or one of its partitions, in whatever namespace. It does not for what
    * opened the device like a file, as a process or xen-blkback does. False also for a device that does not answer,
@@ -63,6 +68,15 @@ export interface Files {
   sync(path: string): Promise<boolean>
   /** Opens (creating it, mode 0600), not through a last link, and hands over a descriptor until `use` settles. */
   withDescriptor<T>(path: string, use: (descriptor: number) => Promise<T>): Promise<T>
+}
+
+/** A file that a process has open. */
+export interface OpenFile {
+  readonly descriptor: string
+  /** As the process would find it; `… (deleted)` when it is not there any more. */
+  readonly path: string
+  /** Number of the mount it is on, in whatever namespace. */
+  readonly mount: string | undefined
 }
 
 /** How {@link Files.readAt} reads. */

@@ -18,6 +18,7 @@ import {
 } from 'node:fs'
 import * as fs from 'node:fs/promises'
 import { draftOf, type FileStat, type Files, type ReadAtOptions } from './files.ts'
+import { openFilesOf } from './node-processes.ts'
 
 /** Files of this machine. */
 export function createNodeFiles(): Files {
@@ -29,6 +30,7 @@ export function createNodeFiles(): Files {
     realpath: async path => await unlessAbsent(realpath(path), undefined),
     stat: async path => await unlessAbsent(stat(path).then(toFileStat), undefined),
     linkStat: async path => await unlessAbsent(linkStat(path).then(toFileStat), undefined),
+    openFiles: async pid => openFilesOf(pid),
     isClaimed,
     write: async (path, text) => await unlessAbsent(writeInPlace(path, text), false),
     replace,

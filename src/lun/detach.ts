@@ -93,26 +93,21 @@ export async function detachLocked(context: Context, operation: Operation, optio
     if (held !== undefined) await journal.dropOwners(operation, [owner])
     return { ...kept, outcome: held === undefined ? 'already-detached' : 'released' }
   }
-  const found = await findLun(context, operation, entry)
   const { busyMs = BUSY_MS, force = false, lingerMs = 0 } = options
   if (lingerMs > 0 && !force && isLasting(held)) {
+    const found = await findLun(context, operation, entry)
     const left = await linger(context, operation, { ...found, known: entry?.wwid }, { busyMs, lingerMs })
     if (left !== undefined) return left
   }
-  const take = async (now: FoundLun): Promise<Taken> =>
-    await takeFound(context, operation, { ...now, entry, held }, options)
-  try {
-    return await leave(context, operation, await take(found), options)
-  } catch (error) {
-    // multipathd makes maps by itself of disks that somebody scanned and then died.
-    const again = found.map === undefined ? await findLun(context, operation, entry) : found
-    if (again.map === undefined || again.map === found.map || !isLunError(error, 'LUN_IN_USE')) throw error
-    return await leave(context, operation, await take(again), options)
-  }
+  const taken = await takeFound(context, operation, { entry, held }, options)
+  return await leave(context, operation, taken, options)
 }
 
-/** A LUN, what the journal has of it, and how its last owner held it. */
-type HeldLun = FoundLun & { readonly entry: LunEntry | undefined; readonly held: Owner | undefined }
+/** What the journal has of a LUN, and how its last owner held it. */
+interface Noted {
+  readonly entry: LunEntry | undefined
+  readonly held: Owner | undefined
+}
 
 /** What was taken away of a LUN. */
 interface Taken {
@@ -124,15 +119,30 @@ interface Taken {
  * Takes a LUN's devices away that nobody else holds. Another target may lead to the volume, too: who leaves last flushes
  * its map, and there must be one who does, and nobody who gets it meanwhile.
  */
-async function takeFound(context: Context, operation: Operation, found: HeldLun, options: DetachHow): Promise<Taken> {
-  if (isNothing(found.leftovers)) return { found, writes: 'written' }
-  return await withVolume(context.host, found.wwid, operation, async () => {
-    const now = await findLun(context, operation, found.entry)
-    return await takeAway(context, operation, { ...found, ...now }, options)
+async function takeFound(context: Context, operation: Operation, noted: Noted, options: DetachHow): Promise<Taken> {
+  const { entry, held } = noted
+  const find = async (): Promise<FoundLun> => await findLun(context, operation, entry)
+  const wwid = entry?.wwid ?? (await find()).wwid
+  return await withVolume(context.host, wwid, operation, async () => {
+    const found = await find()
+    const take = async (now: FoundLun): Promise<Taken> => await takeAway(context, operation, { ...now, held }, options)
+    try {
+      return await take(found)
+    } catch (error) {
+      // multipathd makes maps by itself of disks that somebody scanned and then died.
+      const again = found.map === undefined ? await find() : found
+      if (again.map === undefined || again.map === found.map || !isLunError(error, 'LUN_IN_USE')) throw error
+      return await take(again)
+    }
   })
 }
 
-async function takeAway(context: Context, operation: Operation, found: HeldLun, options: DetachHow): Promise<Taken> {
+async function takeAway(
+  context: Context,
+  operation: Operation,
+  found: FoundLun & Pick<Noted, 'held'>,
+  options: DetachHow
+): Promise<Taken> {
   const { busyMs = BUSY_MS, timeoutMs = OPERATION_TIMEOUT_MS, force = false } = options
   const { held } = found
   let writes: Detachment['writes'] = 'written'

@@ -8,6 +8,7 @@ import type { Owner } from '../journal/entries.ts'
 import { isLasting } from '../journal/expiry.ts'
 import type { LunPlace } from '../journal/journal.ts'
 import type { Operation } from '../operation.ts'
+import { findDevices } from './find-lun.ts'
 import { assertDisksFree } from './free.ts'
 import { inUse } from './in-use.ts'
 
@@ -17,20 +18,28 @@ export interface HolderElsewhere extends LunPlace {
   readonly noted: Owner
 }
 
-/** Who holds a volume by another address than this one, for good or for a while, or is about to. */
+/**
+ * Who holds a volume by another address than this one, for good or for a while, or is about to, and has a disk of it. Of one
+ * whose disks are gone nothing is left that would need the map, as while somebody else is through with detaching it.
+ */
 export async function findHoldersElsewhere(
-  { journal }: Pick<Context, 'journal'>,
+  context: Context,
   { target, lun }: LunPlace,
   wwid: string | undefined
 ): Promise<readonly HolderElsewhere[]> {
   if (wwid === undefined) return []
-  const luns = (await journal.luns()).filter(
+  const luns = (await context.journal.luns()).filter(
     ({ entry, isStale, ...place }) =>
       !isStale && entry?.wwid === wwid && !(place.target === target && place.lun === lun)
   )
-  return luns.flatMap(({ entry, target: at, lun: number }) =>
-    [...(entry?.owners ?? [])].map(([owner, noted]) => ({ target: at, lun: number, owner, noted }))
+  const found = await Promise.all(
+    luns.map(async ({ entry, target: at, lun: number }): Promise<readonly HolderElsewhere[]> => {
+      const devices = await findDevices(context, await context.iscsiadm.sessions({ target: at }), number)
+      if (devices.length === 0) return []
+      return [...(entry?.owners ?? [])].map(([owner, noted]) => ({ target: at, lun: number, owner, noted }))
+    })
   )
+  return found.flat()
 }
 
 /** Disks of the same volume besides these: through another target, or by another number. As the kernel knows them. */

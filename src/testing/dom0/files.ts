@@ -1,4 +1,4 @@
-import { draftOf, type FileStat, type Files } from '../../host/files.ts'
+import { draftOf, type FileStat, type Files, type OpenFile } from '../../host/files.ts'
 import type { Proc } from './proc.ts'
 import type { SimulatedProcess } from './process.ts'
 import { fileError, type Tree, type TreeNode, textFile } from './tree.ts'
@@ -63,6 +63,16 @@ export function createFiles(shared: Tree, process: SimulatedProcess, proc: Pick<
     linkStat: async path => {
       await process.look(`lstat ${path}`)
       return await statAt(path, true)
+    },
+    openFiles: async pid => {
+      await process.look(`open files of ${pid}`)
+      return tree.list(`/proc/${pid}/fd`).flatMap((descriptor): readonly OpenFile[] => {
+        const link = tree.find(`/proc/${pid}/fd/${descriptor}`, { isLink: true })
+        if (link?.kind !== 'link' || !link.target.startsWith('/')) return []
+        const info = tree.find(`/proc/${pid}/fdinfo/${descriptor}`)
+        const text = info?.kind === 'file' ? toText(info.read()) : ''
+        return [{ descriptor, path: link.target, mount: /^mnt_id:\s*(\d+)$/m.exec(text)?.[1] }]
+      })
     },
     isClaimed: async path => {
       await process.look(`claim ${path}`)
