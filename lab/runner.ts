@@ -8,9 +8,12 @@ import { diagnose } from './world/diagnosis.ts'
 import { resetHost } from './world/reset.ts'
 import { createWorld } from './world/world.ts'
 
-// Runs scenarios in dom0: node runner.mjs [--seed N] NAME...
+// Runs scenarios in dom0: node runner.mjs [--seed N] [--part] NAME...
 
-const { values, positionals } = parseArgs({ options: { seed: { type: 'string' } }, allowPositionals: true })
+const { values, positionals } = parseArgs({
+  options: { seed: { type: 'string' }, part: { type: 'boolean' } },
+  allowPositionals: true,
+})
 const selected = named(scenarios, positionals)
 
 const seed = (): number => {
@@ -20,7 +23,7 @@ const seed = (): number => {
 }
 
 const runAll = async (): Promise<Report> => {
-  const world = await createWorld({ seed: seed() })
+  const world = await createWorld({ seed: seed(), isPart: values.part === true })
   const stage = {
     world,
     expectClean: () => world.expectClean(),

@@ -8,6 +8,7 @@ import type { World } from '../world/world.ts'
 import { disk } from './disk.ts'
 
 const EVENTS = 20
+const EVENTS_OF_PART = 8
 const BEATS = 4
 const BEAT_MS = 120_000
 
@@ -77,13 +78,14 @@ async function pathCuts(world: World): Promise<void> {
   console.log(`     seed ${seed}; LAB_SEED=${seed} repeats it`)
   const random = createRandom(seed)
   const weather = createWeather(world, random)
-  const restartAt = random.below(EVENTS)
+  const events = world.isPart ? EVENTS_OF_PART : EVENTS
+  const restartAt = random.below(events)
   const counts = new Map<EventName, number>()
   await installScript()
   await presentLuns(world, 0)
   await guest.create({ name: 'g1', disks: [disk(world, 'xvda', 0)] })
   await guest.waitForBeat('v0')
-  for (let n = 0; n < EVENTS; n += 1) {
+  for (let n = 0; n < events; n += 1) {
     const { result, tookMs } = await timed(world, async () => {
       const event = n === restartAt ? await restartOnce(world, weather) : await weather.next()
       await beatsOn(world)
@@ -102,8 +104,8 @@ async function pathCuts(world: World): Promise<void> {
   await guest.destroy('g1')
   await world.expectClean()
   const { beats } = await guest.verifyLog('v0')
-  const events = [...counts].map(([name, count]) => `${count} ${name}`).join(', ')
-  console.log(`     ${events}: ${beats} blocks written, all of them there; the guest repeated ${failures} writes`)
+  const happened = [...counts].map(([name, count]) => `${count} ${name}`).join(', ')
+  console.log(`     ${happened}: ${beats} blocks written, all of them there; the guest repeated ${failures} writes`)
 }
 
 async function restartOnce(

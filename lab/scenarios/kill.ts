@@ -11,6 +11,8 @@ const owner = 'doomed'
 const LINE_MS = 120_000
 const RECOVERY_MS = 150_000
 const FEWEST_MOMENTS = 12
+/** Of a part of them each third. */
+const PART = 3
 
 type Attacher = Program<AttacherLine>
 
@@ -79,9 +81,10 @@ async function killed(world: World): Promise<void> {
   await presentLuns(world, 0)
   const moments = await recordMoments(world)
   assert.ok(moments.length >= FEWEST_MOMENTS, `only ${moments.length} moments: ${moments.join(', ')}`)
+  const chosen = [...moments.keys()].filter(n => !world.isPart || n % PART === world.seed % PART)
   const reached = new Set<string>()
   let next = startAttacher(world)
-  for (const n of moments.keys()) {
+  for (const n of chosen) {
     await using attacher = next
     const doom = await timed(world, async () => await follow(attacher, { lastEvent: n }))
     const { signal } = await attacher.kill()
@@ -98,8 +101,9 @@ async function killed(world: World): Promise<void> {
     console.error(`LAB: killed after "${moment}" (${n + 1} of ${moments.length}): ${result}; ${times}`)
   }
   await next.kill()
-  assert.ok(reached.size >= FEWEST_MOMENTS, [...reached].join(', '))
-  console.log(`     killed at ${reached.size} moments of an attach; nothing was left of any`)
+  // An attach tells a little more or less each time.
+  assert.ok(reached.size / chosen.length >= FEWEST_MOMENTS / moments.length, [...reached].join(', '))
+  console.log(`     killed at ${reached.size} of ${moments.length} moments of an attach; nothing was left of any`)
 }
 
 function seconds(ms: number): string {

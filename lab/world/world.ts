@@ -16,10 +16,14 @@ export interface World extends SharedWorld {
   readonly daemons: Daemons
   /** What scenarios with random events begin with. */
   readonly seed: number
+  /** What is repeated many times plays a part of it, chosen by the seed. */
+  readonly isPart: boolean
 }
 
+type Choice = Pick<World, 'seed' | 'isPart'>
+
 /** Builds the SAN and starts the daemons. Once per boot. */
-export const createWorld = async ({ seed = 1 }: { readonly seed?: number } = {}): Promise<World> => {
+export const createWorld = async ({ seed = 1, isPart = false }: Partial<Choice> = {}): Promise<World> => {
   const daemons = createDaemons()
   const [san] = await Promise.all([createSan(), daemons.iscsid.start(), daemons.multipathd.start()])
   const host = createLocalHost()
@@ -31,6 +35,7 @@ export const createWorld = async ({ seed = 1 }: { readonly seed?: number } = {})
     guest: createGuest(),
     daemons,
     seed,
+    isPart,
     snapshot,
     expectClean,
     traceProcesses: async action => {
