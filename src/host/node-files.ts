@@ -59,38 +59,43 @@ const ABSENT = ['ENOENT', 'ENOTDIR', 'ENODEV', 'ENXIO']
 const ABSENT_IN_SYSFS = [...ABSENT, 'EINVAL']
 
 // sysfs, /run and most of /proc answer from memory, at once. Node's thread pool costs several times the call itself, and
-// waiting for devices makes a lot of them. Writes to sysfs do wait for hardware, and stay with the pool; so do links in
-// /proc, which may lead to any file system, but for those of descriptors.
-const IN_MEMORY = /^\/(?:sys|run)\//
-const READ_FROM_MEMORY = /^\/(?:sys|run|proc)\//
-const LIST_FROM_MEMORY = /^\/(?:sys|run)\/|^\/proc(?:\/\d+\/fd)?$/
-// Of a descriptor, whoever asks has made sure that its file system has the open file in memory: see block/processes.ts.
-const STAT_FROM_MEMORY = /^\/(?:sys|run|dev)\/|^\/proc\/\d+\/fd\/\d+$/
+// waiting for devices makes a lot of them. So are the small files of open-iscsi, multipath and our own notes read, which
+// lie on the host's own disk, and in its memory most of the time. Writes to sysfs do wait for hardware, those to a disk for
+// the disk, and stay with the pool; so do links in /proc, which may lead to any file system.
+const SMALL = String.raw`(?:var/lib/(?:iscsi|xen-lun)|etc/(?:iscsi|multipath))`
+const REALPATH_AT_ONCE = new RegExp(String.raw`^/(?:(?:sys|run|${SMALL})(?:/|$)|proc/self$)`)
+const READ_AT_ONCE = new RegExp(String.raw`^/(?:sys|run|proc|${SMALL})/`)
+const LINK_AT_ONCE = /^\/(?:sys|run|proc)\//
+const LIST_AT_ONCE = new RegExp(String.raw`^/(?:(?:sys|run|${SMALL})(?:/|$)|proc$)`)
+// Of a descriptor, whoever asks has made sure that its file system has the open file in memory: see block/open-devices.ts.
+const STAT_AT_ONCE = new RegExp(
+  String.raw`^/(?:(?:sys|run|dev|${SMALL})(?:/|$)|(?:var(?:/lib)?|etc)$|proc/(?:self|\d+)(?:/ns/\w+|/fd/\d+)?$)`
+)
 const KEPT_IN_MEMORY = /^\/run\//
 
 async function read(path: string): Promise<string> {
-  return READ_FROM_MEMORY.test(path) ? readFileSync(path, 'utf8') : await fs.readFile(path, 'utf8')
+  return READ_AT_ONCE.test(path) ? readFileSync(path, 'utf8') : await fs.readFile(path, 'utf8')
 }
 
 async function list(path: string): Promise<readonly string[]> {
-  return LIST_FROM_MEMORY.test(path) ? readdirSync(path) : await fs.readdir(path)
+  return LIST_AT_ONCE.test(path) ? readdirSync(path) : await fs.readdir(path)
 }
 
 async function realpath(path: string): Promise<string> {
-  return IN_MEMORY.test(path) ? realpathSync.native(path) : await fs.realpath(path)
+  return REALPATH_AT_ONCE.test(path) ? realpathSync.native(path) : await fs.realpath(path)
 }
 
 async function stat(path: string): Promise<BigIntStats> {
-  return STAT_FROM_MEMORY.test(path) ? statSync(path, { bigint: true }) : await fs.stat(path, { bigint: true })
+  return STAT_AT_ONCE.test(path) ? statSync(path, { bigint: true }) : await fs.stat(path, { bigint: true })
 }
 
 async function linkStat(path: string): Promise<BigIntStats> {
-  return STAT_FROM_MEMORY.test(path) ? lstatSync(path, { bigint: true }) : await fs.lstat(path, { bigint: true })
+  return STAT_AT_ONCE.test(path) ? lstatSync(path, { bigint: true }) : await fs.lstat(path, { bigint: true })
 }
 
 // What a link of /proc says is made up by the kernel; what it leads to is not looked at.
 async function readLink(path: string): Promise<string> {
-  return READ_FROM_MEMORY.test(path) ? readlinkSync(path) : await fs.readlink(path)
+  return LINK_AT_ONCE.test(path) ? readlinkSync(path) : await fs.readlink(path)
 }
 
 async function link(existing: string, path: string): Promise<void> {

@@ -26,6 +26,6 @@ export function createContext(host: Host): Context {
     multipath: createMultipath(host),
     scsi: createScsi(host),
     xenstore: createXenstore(host),
-    journal: createJournal(host.files),
+    journal: createJournal(host.files, host.looks),
   }
 }

@@ -1,6 +1,7 @@
 import { type Iqn, readIqn } from '../../core/iqn.ts'
 import type { Wwid } from '../../core/wwid.ts'
 import type { Files } from '../../host/files.ts'
+import type { Looks } from '../../host/looks.ts'
 import { formatProcessId, thisProcess } from '../../host/process-id.ts'
 import {
   type Expiry,
@@ -64,7 +65,7 @@ export interface Journal extends TargetJournal {
 
 const LUNS = '/run/xen-lun/luns'
 
-export function createJournal(files: Files): Journal {
+export function createJournal(files: Files, looks?: Looks): Journal {
   const store = createStore(files)
   const targets = createTargetJournal(files, store)
   const pathOf = ({ target, lun }: LunPlace): string => `${LUNS}/${target},${lun}.json`
@@ -79,6 +80,17 @@ export function createJournal(files: Files): Journal {
     if (found === undefined) return undefined
     if ('reason' in found) throw journalUnreadable(found)
     return found.isStale ? undefined : found.entry
+  }
+  const readAll = async (): Promise<readonly JournalledLun[]> => {
+    const places = (await store.list(LUNS)).names.map(readLunName).filter(place => place !== undefined)
+    const found = await Promise.all(
+      places.map(async (place): Promise<readonly JournalledLun[]> => {
+        const entry = await read(place)
+        if (entry === undefined) return []
+        return [{ ...place, ...('reason' in entry ? { entry: undefined, isStale: false } : entry) }]
+      })
+    )
+    return found.flat()
   }
   const change = async (place: LunPlace, edit: (entry: LunEntry) => LunEntry): Promise<void> => {
     const entry = edit((await lun(place)) ?? { wwid: undefined, owners: new Map() })
@@ -130,17 +142,7 @@ export function createJournal(files: Files): Journal {
       await lun(place)
       await store.remove(pathOf(place))
     },
-    luns: async () => {
-      const places = (await store.list(LUNS)).names.map(readLunName).filter(place => place !== undefined)
-      const found = await Promise.all(
-        places.map(async (place): Promise<readonly JournalledLun[]> => {
-          const entry = await read(place)
-          if (entry === undefined) return []
-          return [{ ...place, ...('reason' in entry ? { entry: undefined, isStale: false } : entry) }]
-        })
-      )
-      return found.flat()
-    },
+    luns: async () => (looks === undefined ? await readAll() : await looks.share('journal', readAll)),
     drafts: async () => (await store.list(LUNS)).drafts.map(readLunName).filter(place => place !== undefined),
     unreadable: async () => {
       const luns = await Promise.all(

@@ -25,11 +25,13 @@ const BOOT_ID = '/proc/sys/kernel/random/boot_id'
 
 export function createStore(files: Files): Store {
   const made = new Set<string>()
+  let bootId: string | undefined
   return {
     bootId: async () => {
-      const id = ((await files.read(BOOT_ID)) ?? '').trim()
+      const id = bootId ?? ((await files.read(BOOT_ID)) ?? '').trim()
       // Else every entry would be of another boot, and forgotten.
       if (id === '') throw journalUnreadable({ path: BOOT_ID, reason: 'does not tell the boot' })
+      bootId = id
       return id
     },
     write: async (path, text) => {

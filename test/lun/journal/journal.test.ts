@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest'
 import { iqn } from '../../../src/core/iqn.ts'
 import { wwid } from '../../../src/core/wwid.ts'
-import { createJournal } from '../../../src/lun/journal/journal.ts'
-import { createMemoryFiles } from '../../support/memory-files.ts'
+import { createJournal, type Journal } from '../../../src/lun/journal/journal.ts'
+import { createMemoryFiles, type MemoryFiles } from '../../support/memory-files.ts'
 
 const target = iqn('iqn.2001-05.com.example:vm1')
 const place = { target, lun: 0 }
@@ -13,6 +13,12 @@ const keptPath = `/var/lib/xen-lun/records/${target}.json`
 const empty = { records: [], changes: [], logins: [], jobs: {}, discoveries: [] }
 
 const booted = (files: Record<string, string> = {}) => createMemoryFiles({ files: { [BOOT]: 'boot-1\n', ...files } })
+
+/** The journal as a process of the next boot has it. */
+function reboot(files: MemoryFiles): Journal {
+  files.contents.set(BOOT, 'boot-2\n')
+  return createJournal(files)
+}
 
 describe('of a target', () => {
   test('the journal adds up, strikes out, and goes with the last note', async () => {
@@ -54,8 +60,8 @@ describe('of a target', () => {
       jobs: { 'login l': job },
       discoveries: ['10.0.0.1'],
     })
-    files.contents.set(BOOT, 'boot-2\n')
-    expect(await journal.target(target)).toEqual({ ...empty, records: ['r'] })
+    const after = reboot(files)
+    expect(await after.target(target)).toEqual({ ...empty, records: ['r'] })
   })
 
   test('a draft of one who was killed counts as a note, and goes with it', async () => {
@@ -84,9 +90,8 @@ describe('of a target', () => {
     const former = (before: string, ours: string) => new Map([['node.session.scan', { before, ours: [ours] }]])
     await journal.noteChange(target, { ...change, former: former('auto', 'manual') })
     await journal.noteChange(target, { ...change, former: former('manual', 'off') })
-    files.contents.set(BOOT, 'boot-2\n')
     const both = new Map([['node.session.scan', { before: 'auto', ours: ['manual', 'off'] }]])
-    expect((await journal.target(target)).changes).toEqual([{ ...change, former: both }])
+    expect((await reboot(files).target(target)).changes).toEqual([{ ...change, former: both }])
     // Somebody else has set it meanwhile.
     await journal.noteChange(target, { ...change, former: former('odd', 'manual') })
     expect((await journal.target(target)).changes).toEqual([{ ...change, former: former('odd', 'manual') }])
@@ -162,9 +167,9 @@ describe('of a LUN', () => {
     const files = booted()
     const journal = createJournal(files)
     await journal.noteOwner(place, 'a', 'attached')
-    files.contents.set(BOOT, 'boot-2\n')
-    expect(await journal.lun(place)).toBeUndefined()
-    expect(await journal.luns()).toMatchObject([{ ...place, isStale: true, entry: { owners: new Map([['a', {}]]) } }])
+    const after = reboot(files)
+    expect(await after.lun(place)).toBeUndefined()
+    expect(await after.luns()).toMatchObject([{ ...place, isStale: true, entry: { owners: new Map([['a', {}]]) } }])
   })
 
   test('a hold may end by itself, and take the place of an owner', async () => {
