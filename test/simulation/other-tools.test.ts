@@ -97,3 +97,28 @@ test.each([Number.POSITIVE_INFINITY, Number.NaN, 2 ** 31])('a timer cannot count
   await clock.sleep(ms)
   expect(clock.now() - before).toBe(1)
 })
+
+test('records that a discovery finds say so, and links lead to them from its own until they go', async () => {
+  const dom0 = create()
+  const { files } = dom0.host
+  const path = `${NODES}/10.0.1.1,3260,1/default`
+  const link = `/var/lib/iscsi/send_targets/10.0.1.1,3260/${target},10.0.1.1,3260,1,default`
+  await iscsiadm(dom0, '-m', 'discovery', '-t', 'st', '-p', portal)
+  expect(await files.read(path)).toContain('node.discovery_type = send_targets\n')
+  expect(await files.read(path)).toContain('node.discovery_address = 10.0.1.1\n')
+  expect(await files.realpath(link)).toBe(path.replace('/default', ''))
+  const byName = dom0.plantRecord({ target, portal: '10.0.2.1:3260' })
+  expect(await files.read(byName)).toContain('node.discovery_type = static\n')
+  await iscsiadm(dom0, '-m', 'node', '-T', target, '-p', portal, '-o', 'delete')
+  expect([await files.stat(path), await files.linkStat(link)]).toEqual([undefined, undefined])
+})
+
+test('a record that iscsiadm changes is the same file, written again', async () => {
+  const dom0 = create()
+  const path = dom0.plantRecord({ target, portal })
+  const before = await dom0.host.files.stat(path)
+  await dom0.host.clock.sleep(1000)
+  await iscsiadm(dom0, '-m', 'node', '-T', target, '-o', 'update', '-n', 'node.startup', '-v', 'automatic')
+  const after = await dom0.host.files.stat(path)
+  expect([after?.inode, (after?.mtimeMs ?? 0) > (before?.mtimeMs ?? 0)]).toEqual([before?.inode, true])
+})

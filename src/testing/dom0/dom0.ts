@@ -71,6 +71,8 @@ export interface SimulatedDom0 extends DeviceUsers, OtherTools {
 
 const PORTALS = ['10.0.1.1:3260', '10.0.2.1:3260'] as const
 const FIRST_PID = 1000
+/** When the simulation begins, on the clock by which files are stamped. */
+const EPOCH_MS = Date.UTC(2025, 0, 1)
 
 /**
  * Makes a dom0 for tests and demonstrations: no root, no Xen, no SAN, and 40 s of waiting cost nothing. It answers the
@@ -99,7 +101,7 @@ export function createSimulatedDom0(options: SimulationOptions = {}): SimulatedD
   const { portals = {}, stopped = [] } = options.faults ?? {}
   for (const [portal, state] of Object.entries(portals)) array.setPortalState(portal, state)
   const parts: MachineParts = {
-    tree: createTree(),
+    tree: createTree(() => EPOCH_MS + scheduler.now()),
     scheduler,
     array,
     settings: { findMultipaths: 'off', hasFriendlyNames: false, ...options.multipath },

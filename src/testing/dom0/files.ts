@@ -21,7 +21,7 @@ export function createFiles(shared: Tree, process: SimulatedProcess, proc: Pick<
   }
   const statAt = async (path: string, isLink: boolean): Promise<FileStat | undefined> => {
     const node = await reach(path, isLink)
-    return node === undefined ? undefined : statOf(node, tree.inodeOf(node))
+    return node === undefined ? undefined : statOf(node, tree)
   }
   return {
     read: async path => {
@@ -87,6 +87,7 @@ export function createFiles(shared: Tree, process: SimulatedProcess, proc: Pick<
       if (node.kind === 'fifo') return true
       if (node.kind !== 'file') throw fileError('EISDIR', path)
       const written = node.write(content)
+      tree.touch(node)
       if (written !== undefined) await process.wait(written)
       return true
     },
@@ -97,9 +98,11 @@ export function createFiles(shared: Tree, process: SimulatedProcess, proc: Pick<
       const folder = draft.slice(0, draft.lastIndexOf('/'))
       if ((await reach(folder))?.kind !== 'directory') throw fileError('ENOENT', folder)
       await process.act(`create ${draft}`)
+      if (tree.find(draft, { isLink: true })?.kind === 'directory') throw fileError('ERR_FS_EISDIR', draft)
       const file = textFile(content, mode)
       tree.put(draft, file)
       await process.act(`rename to ${path}`)
+      if (tree.find(path, { isLink: true })?.kind === 'directory') throw fileError('EISDIR', path)
       tree.remove(draft)
       tree.put(path, file)
     },
@@ -177,9 +180,10 @@ const toText = (content: string | Uint8Array): string =>
 const toBytes = (content: string | Uint8Array): Uint8Array =>
   typeof content === 'string' ? new TextEncoder().encode(content) : content
 
-function statOf(node: TreeNode, inode: number): FileStat {
+function statOf(node: TreeNode, tree: Tree): FileStat {
   const uid = 'uid' in node ? (node.uid ?? 0) : 0
-  const common = { sizeBytes: 0, uid, mtimeMs: 0, inode, device: { major: 0, minor: 0 } }
+  const [inode, mtimeMs] = [tree.inodeOf(node), tree.writtenMs(node)]
+  const common = { sizeBytes: 0, uid, mtimeMs, inode, device: { major: 0, minor: 0 } }
   switch (node.kind) {
     case 'file':
       return { ...common, kind: 'file', sizeBytes: toBytes(node.read()).length, mode: node.mode }

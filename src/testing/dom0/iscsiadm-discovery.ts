@@ -42,7 +42,7 @@ export function createDiscovery(parts: IscsiadmParts): Mode {
     if (options.get('-o') !== 'nonpersistent') {
       records.createDiscovery(portal)
       const ifaces = options.values.get('-I') ?? ['default']
-      for (const { iqn, at } of offers) for (const iface of ifaces) records.create(iqn, at, iface, 1)
+      for (const { iqn, at } of offers) for (const iface of ifaces) records.create(iqn, at, iface, 1, portal)
     }
     return answer(offers.map(({ iqn, at }) => `${at},1 ${iqn}\n`).join(''))
   }

@@ -1,6 +1,6 @@
 import { DISCOVERY_DEFAULTS, NODE_DEFAULTS } from './record-defaults.ts'
 import { splitPortal } from './session.ts'
-import { type Tree, textFile } from './tree.ts'
+import { link as linkTo, type Tree, textFile } from './tree.ts'
 
 /** A node record or a discovery record, as a file. */
 export interface RecordFile {
@@ -18,8 +18,11 @@ export interface RecordChoice {
 /** open-iscsi's database of records. */
 export interface Records {
   nodes(choice?: RecordChoice): readonly RecordFile[]
-  /** Makes a record with the built-in settings, or resets the one that is there. */
-  create(target: string, portal: string, iface: string, tpgt: number): RecordFile
+  /**
+   * Makes a record with the built-in settings, or resets the one that is there. `source` is the portal whose discovery
+   * found it; without one it is static.
+   */
+  create(target: string, portal: string, iface: string, tpgt: number, source?: string): RecordFile
   update(record: RecordFile, changes: ReadonlyMap<string, string>): void
   remove(record: RecordFile): void
   discovery(portal: string): RecordFile | undefined
@@ -33,6 +36,8 @@ export interface Records {
 /** Debian's place for it since Debian 13. */
 export const DATABASE = '/var/lib/iscsi'
 const UNKNOWN_TPGT = -1
+/** Target, portal with tpgt, interface. */
+const NAMES_OF_RECORD = 3
 
 export function createRecords(tree: Tree): Records {
   for (const folder of ['nodes', 'send_targets', 'ifaces']) tree.makeDirectory(`${DATABASE}/${folder}`)
@@ -41,8 +46,15 @@ export function createRecords(tree: Tree): Records {
     if (node?.kind !== 'file') return []
     return [{ path, settings: parseSettings(String(node.read())) }]
   }
-  const write = (path: string, settings: ReadonlyMap<string, string>): void =>
-    tree.put(path, textFile(formatRecord(settings), 0o600))
+  // In place, as iscsiadm does.
+  const write = (path: string, settings: ReadonlyMap<string, string>): void => {
+    const node = tree.find(path)
+    if (node?.kind !== 'file') tree.put(path, textFile(formatRecord(settings), 0o600))
+    else {
+      void node.write(formatRecord(settings))
+      tree.touch(node)
+    }
+  }
   const all = (): readonly RecordFile[] =>
     tree.list(`${DATABASE}/nodes`).flatMap(target =>
       tree.list(`${DATABASE}/nodes/${target}`).flatMap(entry => {
@@ -61,7 +73,7 @@ export function createRecords(tree: Tree): Records {
           (portal === undefined || portalOf(record) === portal) &&
           (iface === undefined || record.settings.get('iface.iscsi_ifacename') === iface)
       ),
-    create: (target, portal, iface, tpgt) => {
+    create: (target, portal, iface, tpgt, source) => {
       const [address, port] = splitPortal(portal)
       const entry = `${DATABASE}/nodes/${target}/${address},${port}`
       const path = tpgt === UNKNOWN_TPGT ? entry : `${entry},${tpgt}/${iface}`
@@ -75,12 +87,23 @@ export function createRecords(tree: Tree): Records {
         ['node.conn[0].address', address],
         ['node.conn[0].port', port],
       ])
+      if (source !== undefined) {
+        const [from, fromPort] = splitPortal(source)
+        settings.set('node.discovery_address', from).set('node.discovery_port', fromPort)
+        settings.set('node.discovery_type', 'send_targets')
+        // usr/idbm.c, setup_disc_to_node_link()
+        tree.put(`${discoveryPath(source)}/${target},${address},${port},${tpgt},${iface}`, linkTo(parentOf(path)))
+      }
       write(path, settings)
       return { path, settings }
     },
     update: ({ path, settings }, changes) => write(path, new Map([...settings, ...changes])),
     remove: ({ path }) => {
       tree.remove(path)
+      const link = path.split('/').slice(-NAMES_OF_RECORD).join(',')
+      for (const source of tree.list(`${DATABASE}/send_targets`)) {
+        tree.remove(`${DATABASE}/send_targets/${source}/${link}`)
+      }
       // The folders above it, as far as they are empty.
       for (let folder = parentOf(path); folder !== `${DATABASE}/nodes`; folder = parentOf(folder)) {
         if (tree.list(folder).length > 0) return

@@ -138,7 +138,7 @@ function isDraft(path: string): boolean {
 function filesBelow(tree: Tree, path: string): readonly string[] {
   const found = tree.list(path).flatMap(name => {
     const child = `${path}/${name}`
-    return tree.find(child)?.kind === 'directory' ? filesBelow(tree, child) : [child]
+    return tree.find(child, { isLink: true })?.kind === 'directory' ? filesBelow(tree, child) : [child]
   })
   return found.toSorted()
 }

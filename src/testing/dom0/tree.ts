@@ -95,13 +95,19 @@ export interface Tree {
   list(path: string): readonly string[]
   /** A number for each node, never given twice. */
   inodeOf(node: TreeNode): number
+  /** When a file was written last. */
+  writtenMs(node: TreeNode): number
+  /** A file was written. */
+  touch(node: TreeNode): void
 }
 
 const MAX_LINKS = 40
 
-export function createTree(): Tree {
+/** Files are as old as `nowMs` says, which is the host's clock on the wall. */
+export function createTree(nowMs: () => number = () => 0): Tree {
   const root = directory()
   const inodes = new WeakMap<TreeNode, number>()
+  const written = new WeakMap<TreeNode, number>()
   let nextInode = 1
 
   const walk = (
@@ -165,6 +171,8 @@ export function createTree(): Tree {
     put: (path, node) => {
       const [parent, name] = split(path)
       const folder = makeDirectory(parent)
+      // A rename and a hard link write nothing.
+      if (!written.has(node)) written.set(node, nowMs())
       folder.entries.set(name, node)
       folder.changes++
     },
@@ -186,6 +194,10 @@ export function createTree(): Tree {
       const inode = inodes.get(node) ?? nextInode++
       inodes.set(node, inode)
       return inode
+    },
+    writtenMs: node => written.get(node) ?? 0,
+    touch: node => {
+      written.set(node, nowMs())
     },
   }
 }
