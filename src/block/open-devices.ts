@@ -1,4 +1,4 @@
-import type { Files, OpenFile } from '../host/files.ts'
+import type { FileStat, Files, OpenFile } from '../host/files.ts'
 import type { Inquiry } from './inquiry.ts'
 import { createMountTypes, type MountTypes } from './mount-types.ts'
 
@@ -34,7 +34,7 @@ export async function findOpenDevices(files: Files, inquiry: Inquiry): Promise<O
   }
   for (const loop of (await files.list('/sys/block')).filter(name => name.startsWith('loop'))) {
     const backing = (await files.read(`/sys/block/${loop}/loop/backing_file`))?.trim() ?? ''
-    const number = backing.startsWith('/dev/') ? await numberOf(files, backing) : undefined
+    const number = backing.startsWith('/dev/') ? await numberOf(files.stat(backing)) : undefined
     if (number !== undefined) add(byNumber, number, { loop })
   }
   return { byNumber, byName }
@@ -60,8 +60,8 @@ interface Look {
 
 const DELETED = / \(deleted\)$/
 
-async function numberOf(files: Files, path: string): Promise<string | undefined> {
-  const stat = await files.stat(path).catch(() => undefined)
+async function numberOf(look: Promise<FileStat | undefined>): Promise<string | undefined> {
+  const stat = await look.catch(() => undefined)
   return stat?.kind === 'block' ? `${stat.device.major}:${stat.device.minor}` : undefined
 }
 
@@ -75,7 +75,7 @@ function createLook(files: Files, inquiry: Inquiry): Look {
     if (fsType === undefined) return { name: path.replace(DELETED, '') }
     if (!IN_MEMORY.has(fsType)) return {}
     // Following the link of any other one may mean to ask a server that is dead.
-    const number = numberOf(files, `/proc/${pid}/fd/${descriptor}`)
+    const number = numberOf(files.statOpen(pid, descriptor))
     return { number: await inquiry.ask(`${path} of process ${pid}`, number) }
   }
   return {

@@ -33,7 +33,7 @@ export interface Files {
   readLink(path: string): Promise<string | undefined>
   /** Where a symbolic link really ends. */
   realpath(path: string): Promise<string | undefined>
-  /** Follows symbolic links. Of `/proc/PID/fd/N` only what is on a file system that answers from memory: it may block us. */
+  /** Follows symbolic links. */
   stat(path: string): Promise<FileStat | undefined>
   /** Of a last link, the link itself. */
   linkStat(path: string): Promise<FileStat | undefined>
@@ -42,6 +42,11 @@ export interface Files {
    * no such process.
    */
   openFiles(pid: string): Promise<readonly OpenFile[]>
+  /**
+   * What a process has open, by its number and that of the descriptor. Asked at once, without a thread of its own: whoever
+   * asks has made sure that the file system has its open files in memory, since any other one may block this process.
+   */
+  statOpen(pid: string, descriptor: string): Promise<FileStat | undefined>
   /**
    * Whether the kernel refuses a block device to one who wants it alone (`O_EXCL`): it does while a mount, swap,
    * device-mapper, md, bcache, LIO or ZFS has it or one of its partitions, in whatever namespace. It does not for what

@@ -1,5 +1,6 @@
-import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
-import type { OpenFile } from './files.ts'
+import { readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs'
+import type { FileStat, OpenFile } from './files.ts'
+import { toFileStat } from './node-stat.ts'
 
 const SLASH = 0x2f
 const MOUNT = 'mnt_id:'
@@ -14,6 +15,11 @@ export function openFilesOf(pid: string): readonly OpenFile[] {
     found.push({ descriptor, path, mount: info === undefined ? undefined : mountIn(info) })
   }
   return found
+}
+
+/** As {@link Files.statOpen} wants it: a look at all processes asks of thousands. */
+export async function statOpenFile(pid: string, descriptor: string): Promise<FileStat> {
+  return toFileStat(statSync(`/proc/${pid}/fd/${descriptor}`, { bigint: true }))
 }
 
 /** A process ends, and closes what it has open, at any moment. */

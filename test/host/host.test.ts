@@ -98,6 +98,19 @@ describe('files', () => {
     expect(await files.read('/sys/class/net/lo/speed')).toBeUndefined()
   })
 
+  test('what a process has open is told by its descriptor, whatever became of its name', async () => {
+    const path = join(folder, 'open')
+    const pid = String(process.pid)
+    await files.withDescriptor(path, async descriptor => {
+      const named = await files.stat(path)
+      expect(named?.kind).toBe('file')
+      expect(await files.statOpen(pid, String(descriptor))).toEqual(named)
+      await files.remove(path)
+      expect((await files.statOpen(pid, String(descriptor)))?.inode).toBe(named?.inode)
+    })
+    expect(await files.statOpen(pid, '99999')).toBeUndefined()
+  })
+
   test('what does not exist is an answer', async () => {
     const absent = join(folder, 'absent')
     expect(await files.read(absent)).toBeUndefined()

@@ -32,6 +32,39 @@ describe.each(kinds)('inodes of %s', (_, create) => {
   })
 })
 
+describe('files of the simulated dom0', () => {
+  test('are stamped when they are written, and by nothing else', async () => {
+    const { files, clock } = createSimulatedDom0().host
+    const writtenMs = async (path: string): Promise<number> => (await files.stat(path))?.mtimeMs ?? 0
+    await files.makeDirectory('/run/x', 0o700)
+    await files.replace('/run/x/a', 'one', 0o600)
+    const first = await writtenMs('/run/x/a')
+    expect(first).toBeGreaterThan(Date.UTC(2025, 0, 1) - 1)
+    await clock.sleep(500)
+    await files.link('/run/x/a', '/run/x/b')
+    expect([await writtenMs('/run/x/a'), await writtenMs('/run/x/b')]).toEqual([first, first])
+    await files.write('/run/x/a', 'two')
+    expect(await writtenMs('/run/x/b')).toBe(first + 500)
+  })
+
+  test('are not put in the place of a folder', async () => {
+    const { files } = createSimulatedDom0().host
+    await files.makeDirectory('/run/x/a', 0o700)
+    await files.makeDirectory('/run/x/.b.draft', 0o700)
+    await expect(files.replace('/run/x/a', '', 0o600)).rejects.toMatchObject({ code: 'EISDIR' })
+    await expect(files.replace('/run/x/b', '', 0o600)).rejects.toMatchObject({ code: 'ERR_FS_EISDIR' })
+  })
+
+  test('that a process has open are told by their descriptors', async () => {
+    const { files } = createSimulatedDom0().host
+    const pid = /^(\d+) /.exec((await files.read('/proc/self/stat')) ?? '')?.[1] ?? ''
+    await files.withDescriptor('/run/a', async descriptor => {
+      expect(await files.statOpen(pid, String(descriptor))).toEqual(await files.stat('/run/a'))
+    })
+    expect(await files.statOpen(pid, '99')).toBeUndefined()
+  })
+})
+
 describe('flock of the simulated dom0', () => {
   const path = '/run/lock/test'
   const lockOf = async ({ executor }: Pick<Host, 'executor'>, descriptor: number, seconds: string): Promise<number> =>

@@ -96,6 +96,7 @@ export function createMemoryFiles(tree: MemoryTree = {}): MemoryFiles {
       }),
     isClaimed: async path => (devices.has(resolve(path)) ? claimed.has(resolve(path)) : undefined),
     stat: statOf,
+    statOpen: async (pid, descriptor) => await statOf(`/proc/${pid}/fd/${descriptor}`),
     write: async (path, text) => {
       const real = resolve(path)
       if (!contents.has(real)) return false

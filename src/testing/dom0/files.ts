@@ -74,6 +74,11 @@ export function createFiles(shared: Tree, process: SimulatedProcess, proc: Pick<
         return [{ descriptor, path: link.target, mount: /^mnt_id:\s*(\d+)$/m.exec(text)?.[1] }]
       })
     },
+    statOpen: async (pid, descriptor) => {
+      const path = `/proc/${pid}/fd/${descriptor}`
+      await process.look(`stat ${path}`)
+      return await statAt(path, false)
+    },
     isClaimed: async path => {
       await process.look(`claim ${path}`)
       const node = await reach(path)

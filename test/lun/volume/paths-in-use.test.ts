@@ -189,9 +189,9 @@ describe('what could not be judged is not unused:', () => {
     dom0.openDevice('/dev/sda', 4711, 'dd').close()
     dom0.openDevice('/dev/sda', 4711, 'dd', { as: '/tmp/xvda' })
     const { files } = dom0.host
-    const stat = async (path: string) =>
-      path.startsWith('/proc/4711/fd/') ? await new Promise<undefined>(() => {}) : await files.stat(path)
-    const host = { ...dom0.host, files: { ...files, stat } }
+    const statOpen = async (pid: string, descriptor: string) =>
+      pid === '4711' ? await new Promise<undefined>(() => {}) : await files.statOpen(pid, descriptor)
+    const host = { ...dom0.host, files: { ...files, statOpen } }
     const detached = rejection(detachLun(address, { host, ...options }))
     expect(await virtualMs(dom0, detached)).toBeLessThan(11_000)
     expect(await detached).toMatchObject({
