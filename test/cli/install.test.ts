@@ -363,10 +363,40 @@ describe('uninstall-script', () => {
     })
   })
 
+  test.each([[[]], [['--prefix', '/stage']]])(
+    'takes the folders of notes along, %j, but no note, and says that some stay',
+    async prefix => {
+      const root = prefix[1] ?? ''
+      const { host, files } = createInstallHost()
+      const folders = ['', '/records', '/discoveries'].map(name => `${root}/var/lib/xen-lun${name}`)
+      const note = `${root}/var/lib/xen-lun/records/iqn.2001-05.com.example:vm1.json`
+      for (const folder of folders) files.directories.add(folder)
+      files.contents.set(note, '{}')
+      const [said] = ((await json(host, ['uninstall-script', ...prefix])) as { notes: readonly string[] }).notes
+      expect(said).toContain(`1 notes stay in ${root}/var/lib/xen-lun, with secrets`)
+      expect(files.contents.has(note)).toBe(true)
+      files.contents.delete(note)
+      files.directories.add(folders[1] ?? '')
+      expect(await json(host, ['uninstall-script', ...prefix])).toMatchObject({ notes: [] })
+      expect(folders.filter(folder => files.directories.has(folder))).toEqual([])
+    }
+  )
+
+  test('removes no folder of notes through a link that leads out of the prefix', async () => {
+    const { host, files } = createInstallHost()
+    files.directories.add('/srv/else/records')
+    files.directories.add('/stage')
+    files.links.set('/stage/var/lib/xen-lun', '/srv/else')
+    const refused = await json(host, ['uninstall-script', '--prefix', '/stage'])
+    expect(refused).toMatchObject({ code: 'FOREIGN_FILE', details: { path: '/stage/var/lib/xen-lun' } })
+    expect(files.directories.has('/srv/else/records')).toBe(true)
+  })
+
   test('says how many guests will miss it', async () => {
     const dom0 = createDom0()
     await attach(dom0, 1, dom0, 'backup')
-    expect(await json(dom0.host, ['uninstall-script'])).toMatchObject({ notes: [] })
+    const kept = expect.stringContaining('1 notes stay')
+    expect(await json(dom0.host, ['uninstall-script'])).toMatchObject({ notes: [kept] })
     await startGuest(dom0)
     expect((await cli(dom0.host, ['uninstall-script'])).stdout).toContain('note    LUNs that guests have now: 1; ')
   })

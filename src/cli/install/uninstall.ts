@@ -3,6 +3,7 @@ import type { Io } from '../io.ts'
 import { removeDiversion } from './divert.ts'
 import { checkInside, DIVERTED } from './inside.ts'
 import { findDiversion, type Installation } from './install.ts'
+import { findKeptNotes, NOTE_FOLDERS } from './kept-notes.ts'
 import { LAYOUT, MARKERS, PLACES } from './layout.ts'
 import { isMarked, lookAt, removing, rootOf } from './places.ts'
 import { findSnapshot, removingSnapshot } from './snapshot.ts'
@@ -10,7 +11,8 @@ import { commandSteps, runSteps } from './steps.ts'
 import { disableUnits, forgetUnits, isSystemdRunning } from './systemd.ts'
 
 /**
- * Removes what {@link install} has placed, and gives block-iscsi back. Folders stay, but for the one that is ours alone.
+ * Removes what {@link install} has placed, and gives block-iscsi back. Folders stay, but for those that are ours alone. What
+ * is noted of open-iscsi's records stays, too: without it they could not be put back.
  *
  * @throws {@link LunError} `INVALID_INPUT`, `FOREIGN_FILE`, `COMMAND_FAILED`, `INSTALL_INCOMPLETE`
  */
@@ -18,6 +20,7 @@ export async function uninstall({ host, signal }: Io, prefix: string | undefined
   const { files, executor } = host
   const root = rootOf(prefix)
   await checkInside(files, root)
+  await checkInside(files, root, NOTE_FOLDERS)
   const parts = await Promise.all(
     PLACES.map(async ([place, marker]) => {
       const path = `${root}${place}`
@@ -25,6 +28,7 @@ export async function uninstall({ host, signal }: Io, prefix: string | undefined
     })
   )
   const snapshot = await findSnapshot(files, root)
+  const kept = await findKeptNotes(files, root)
   const diversion = await findDiversion(host, root, signal)
   const iscsi = `${root}${LAYOUT.blockIscsi}`
   // Where nothing of ours is diverted it is Xen's, and none of our business.
@@ -45,6 +49,7 @@ export async function uninstall({ host, signal }: Io, prefix: string | undefined
     ...parts.toReversed().flatMap(({ steps }) => steps),
     ...commandSteps(executor, after),
     { name: `remove ${root}${LAYOUT.folder}`, run: async () => await files.removeDirectory(`${root}${LAYOUT.folder}`) },
+    ...kept.steps,
   ])
   return {
     files: [
@@ -52,6 +57,10 @@ export async function uninstall({ host, signal }: Io, prefix: string | undefined
       { path: snapshot.path, outcome: snapshot.isThere ? 'removed' : 'absent' },
     ],
     commands: [...before, ...diverting, ...after].map(describe),
-    notes: [],
+    notes: kept.count > 0 ? [keptNote(kept.count, root)] : [],
   }
+}
+
+function keptNote(count: number, root: string): string {
+  return `${count} notes stay in ${root}/var/lib/xen-lun, with secrets: by them xen-lun reconcile --apply, once it is back, deletes records of open-iscsi that were made for guests, and puts back what was changed in others`
 }
