@@ -42,7 +42,9 @@ export { type Chap, type ChapCredentials, type ChapScope, chapSettings } from '.
 export { type IscsiExitName, iscsiExitName } from './iscsi/exit.ts'
 export {
   createIscsiadm,
+  type DiscoverOptions,
   type DiscoverRequest,
+  type DiscoveryNotes,
   type Iface,
   type Iscsiadm,
   type LoginOptions,
@@ -60,12 +62,14 @@ export {
   type NodeDbOptions,
   type NodeRecord,
   type NodeRecords,
-  type RecordChange,
   type RecordLink,
   type RecordSettings,
 } from './iscsi/node-db.ts'
+export type { RemoveOptions } from './iscsi/node-db-remove.ts'
 export type { FormerSettings, UpdateOptions } from './iscsi/node-db-write.ts'
+export type { RecordNote } from './iscsi/own-record.ts'
 export { type IscsiSession, isUsableSession, type SessionFilter, type UsableSession } from './iscsi/session.ts'
+export type { RecordStamp, StandingRecord } from './iscsi/standing-record.ts'
 export { attachLun } from './lun/attach.ts'
 export type { Attachment } from './lun/attaching/attachment.ts'
 export type { LunDeviceNode } from './lun/attaching/device.ts'

@@ -58,11 +58,16 @@ export function formatPortal({ host, port }: Portal): string {
 
 /** Whether both name the same address and port, however the IPv6 address is written. */
 export function samePortal(a: Portal, b: Portal): boolean {
-  return a.port === b.port && canonicalHost(a.host) === canonicalHost(b.host)
+  return portalKey(a) === portalKey(b)
+}
+
+/** The same text for the same portal, however its IPv6 address is written. */
+export function portalKey({ host, port }: Portal): string {
+  return formatPortal({ host: canonicalHost(host), port })
 }
 
 function canonicalHost(host: string): string {
   const [address = '', ...zone] = host.split('%')
   if (!isIPv6(address)) return host.toLowerCase()
-  return [new URL(`http://[${address}]/`).hostname, ...zone].join('%')
+  return [new URL(`http://[${address}]/`).hostname.slice(1, -1), ...zone].join('%')
 }

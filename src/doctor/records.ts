@@ -50,7 +50,9 @@ const CHANGED =
 /** open-iscsi etc/iscsid.conf, "Startup settings". */
 export const checkStartup: Check = async ({ records, journal }) => {
   const targets = await Promise.all((await journal.targets()).map(async target => await journal.tryTarget(target)))
-  const changed = targets.flatMap(noted => ('reason' in noted ? [] : noted.changes.map(({ path }) => path)))
+  const changed = targets.flatMap(noted =>
+    'reason' in noted ? [] : noted.changes.flatMap(({ path, made }) => (made === undefined ? [path] : []))
+  )
   const found = (await records()).records.flatMap(record => {
     if (record.startup !== 'automatic' && record.startup !== 'onboot') return []
     const message = `The host logs in to ${record.target} at boot by itself (node.startup = ${record.startup}).${changed.includes(record.path) ? CHANGED : ''}`

@@ -9,6 +9,7 @@ export interface OwnFolderOptions {
 
 const GROUP_AND_OTHERS = 0o022
 const STICKY = 0o1000
+const ROOT = 0
 
 /**
  * Makes a folder in which nobody but us and root can change anything, with its parents. One that somebody else made, or may
@@ -69,10 +70,15 @@ export async function findOwnFolder(
 export async function findOwnFile(files: Files, path: string): Promise<FileStat | undefined> {
   const stat = await files.linkStat(path)
   if (stat === undefined) return undefined
-  const isFile = stat.kind === 'file'
-  const reason = isFile ? strangerTo(stat, await ownUid(files), 0) : `is no file but ${NAMES[stat.kind]}`
+  const reason = await whyNotOwnFile(files, stat)
   if (reason !== undefined) throw unsafe(path, reason)
   return stat
+}
+
+/** Completes "PATH …" for what is no file, or somebody else's; undefined for one of ours. The last link is not followed. */
+export async function whyNotOwnFile(files: Files, stat: FileStat): Promise<string | undefined> {
+  if (stat.kind !== 'file') return `is no file but ${NAMES[stat.kind]}`
+  return stat.uid === ROOT ? undefined : strangerTo(stat, await ownUid(files), 0)
 }
 
 /** Whether there is such a file. */
@@ -98,13 +104,13 @@ const NAMES: Readonly<Record<FileStat['kind'], string>> = {
 }
 
 function strangerTo({ uid: owner, mode }: FileStat, uid: number, foreign: number): string | undefined {
-  if (owner !== uid && owner !== 0) return `belongs to user ${owner}`
+  if (owner !== uid && owner !== ROOT) return `belongs to user ${owner}`
   return (mode & foreign) === 0 ? undefined : `can be written by others (mode ${mode.toString(8)})`
 }
 
 /** Root's, where /proc does not say whose this process is. */
 async function ownUid(files: Files): Promise<number> {
-  return (await files.stat('/proc/self'))?.uid ?? 0
+  return (await files.stat('/proc/self'))?.uid ?? ROOT
 }
 
 function unsafe(path: string, reason: string): LunError<'PATH_UNSAFE'> {

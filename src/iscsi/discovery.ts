@@ -1,23 +1,15 @@
-import { isLunError, LunError } from '../core/error.ts'
+import { isLunError } from '../core/error.ts'
 import type { OperationOptions } from '../core/options.ts'
-import { formatPortal, type Portal, samePortal } from '../core/portal.ts'
+import { type Portal, portalKey, samePortal } from '../core/portal.ts'
 import { collectFailures } from '../flow/collect.ts'
 import { retry } from '../flow/retry.ts'
 import type { Command } from '../host/command.ts'
 import type { Host } from '../host/host.ts'
+import type { LockOptions } from '../host/locks.ts'
 import { type Chap, chapSettings } from './chap.ts'
-import { standsFor } from './db-path.ts'
-import {
-  DISCOVERY_TIMEOUT_MS,
-  deleteDiscoveryRecord,
-  discover,
-  discoverByRecord,
-  newDiscoveryRecord,
-} from './discovery.commands.ts'
-import type { DiscoveryRecord, DiscoveryRecords, NodeDb, UpdateOptions } from './node-db.ts'
+import { DISCOVERY_TIMEOUT_MS, deleteDiscoveryRecord, discover, discoverByRecord } from './discovery.commands.ts'
+import { type DiscoveryNotes, prepareRecord, type RecordTools, settleDiscovery } from './discovery-record.ts'
 import type { TargetPortal } from './portals.parse.ts'
-import { IS_EMPTY } from './record.parse.ts'
-import type { Runner } from './runner.ts'
 
 /** Whom to ask for targets, and how. */
 export interface DiscoverRequest {
@@ -34,10 +26,13 @@ export interface DiscoverRequest {
   readonly timeoutMs?: number | undefined
 }
 
-interface DiscoveryTools extends Pick<Host, 'clock' | 'locks'> {
-  readonly nodeDb: NodeDb
-  readonly runner: Runner
+/** How a portal is asked. */
+export interface DiscoverOptions extends OperationOptions {
+  /** For those who may die meanwhile. */
+  readonly notes?: DiscoveryNotes | undefined
 }
+
+type DiscoveryTools = RecordTools & Pick<Host, 'clock' | 'locks'>
 
 const CUT_MS = 3000 // less than iscsiadm itself tries a portal that refuses
 const FIRST_PAUSE_MS = 200
@@ -49,29 +44,45 @@ const FIRST_PAUSE_MS = 200
 export async function discoverPortals(
   tools: DiscoveryTools,
   request: DiscoverRequest,
-  options: UpdateOptions = {}
+  options: DiscoverOptions = {}
 ): Promise<readonly TargetPortal[]> {
   const ask = async (): Promise<readonly TargetPortal[]> => await askPortal(tools, request, options)
   const { portal, timeoutMs = DISCOVERY_TIMEOUT_MS } = request
-  return await tools.locks.withLock(`discovery ${formatPortal(portal)}`, ask, { ...options, timeoutMs })
+  return await withDiscovery(tools, portal, { signal: options.signal, timeoutMs }, ask)
+}
+
+/** Runs `task` while nobody of this library asks a portal, or changes its discovery record. @throws {@link LunError} `LOCK_TIMEOUT` */
+export async function withDiscovery<T>(
+  { locks }: Pick<Host, 'locks'>,
+  portal: Portal,
+  options: LockOptions,
+  task: () => Promise<T>
+): Promise<T> {
+  return await locks.withLock(`discovery ${portalKey(portal)}`, task, options)
 }
 
 async function askPortal(
   tools: DiscoveryTools,
   { portal, persistent = false, ifaces, chap, timeoutMs }: DiscoverRequest,
-  options: UpdateOptions
+  { signal, notes }: DiscoverOptions
 ): Promise<readonly TargetPortal[]> {
   const spec = { portal, ifaces, isPersistent: persistent, timeoutMs }
-  if (chap === undefined) return await run(tools, discover(spec), options)
+  if (chap === undefined) return await run(tools, discover(spec), { signal })
   const settings = chapSettings(chap, 'discovery')
   const command = discoverByRecord(spec)
-  const restore = await prepareRecord(tools, portal, settings, options)
+  await notes?.begin()
+  const note = await prepareRecord(tools, portal, settings, { signal, notes })
+  const settle = async (): Promise<void> => {
+    await settleDiscovery(tools.nodeDb, note)
+    await notes?.over()
+  }
   try {
-    const found = await run(tools, command, options)
-    if (!persistent) await restore()
+    const found = await run(tools, command, { signal })
+    if (persistent) await notes?.over()
+    else await settle()
     return found
   } catch (error) {
-    await collectFailures([['restore the discovery record', restore]])
+    await collectFailures([['restore the discovery record', settle]])
     throw error
   }
 }
@@ -101,53 +112,4 @@ async function run<T>({ runner, clock }: DiscoveryTools, command: Command<T>, op
     firstPauseMs: FIRST_PAUSE_MS,
     ...options,
   })
-}
-
-// Credentials reach iscsiadm in the portal's discovery record only; afterwards it is gone, or what it was.
-async function prepareRecord(
-  { nodeDb, runner }: DiscoveryTools,
-  portal: Portal,
-  settings: ReturnType<typeof chapSettings>,
-  options: UpdateOptions
-): Promise<() => Promise<void>> {
-  const find = async (): Promise<DiscoveryRecord | undefined> => {
-    const found = await nodeDb.discoveryRecords()
-    assertReadable(found, portal)
-    return found.records.find(record => samePortal(record.portal, portal))
-  }
-  const existing = await find()
-  if (existing !== undefined) {
-    const change = await nodeDb.update(existing, settings, options)
-    return async () => await change.restore()
-  }
-  const remove = async (): Promise<void> => {
-    await forgetPortal({ nodeDb, runner }, portal)
-  }
-  await runner.whole(newDiscoveryRecord(portal), options)
-  try {
-    const made = await find()
-    if (made === undefined) throw noRecord(portal)
-    await nodeDb.update(made, settings, options)
-    return remove
-  } catch (error) {
-    await collectFailures([['remove the discovery record', remove]])
-    throw error
-  }
-}
-
-/** Making a record where one is that cannot be read would destroy that. @throws {@link LunError} `NODE_RECORD_BROKEN` */
-export function assertReadable({ broken }: DiscoveryRecords, portal: Portal): void {
-  const lost = broken.find(({ path, reason }) => {
-    const at = standsFor(path)?.portal
-    return reason !== IS_EMPTY && at !== undefined && samePortal(at, portal)
-  })
-  if (lost === undefined) return
-  const { path, line, reason } = lost
-  throw new LunError('NODE_RECORD_BROKEN', `${path}: line ${line} ${reason}`, { path, line, reason })
-}
-
-function noRecord(portal: Portal): LunError<'ISCSI_NO_RECORD'> {
-  const at = formatPortal(portal)
-  const text = `open-iscsi made no discovery record for ${at}`
-  return new LunError('ISCSI_NO_RECORD', text, { target: 'the discovery session', portal: at })
 }

@@ -3,11 +3,11 @@ import { formatPortal, type Portal } from '../core/portal.ts'
 import { createTurns } from '../flow/turns.ts'
 import type { Host } from '../host/host.ts'
 import { createMissingRecord } from './create-record.ts'
-import { type DiscoverRequest, discoverPortals, forgetPortal } from './discovery.ts'
+import { type DiscoverOptions, type DiscoverRequest, discoverPortals, forgetPortal } from './discovery.ts'
 import { DEFAULT_IFACE } from './iface-name.ts'
 import { createInterfaces, type Interfaces } from './interfaces.ts'
 import * as node from './node.commands.ts'
-import { createNodeDb, type UpdateOptions } from './node-db.ts'
+import { createNodeDb } from './node-db.ts'
 import type { TargetPortal } from './portals.parse.ts'
 import type { NodeConfig } from './record.parse.ts'
 import type { RecordSelector } from './record-selector.ts'
@@ -15,7 +15,8 @@ import { createRunner } from './runner.ts'
 import { logoutSession, rescanSession } from './session.commands.ts'
 import { hasSession, type IscsiSession, readSessions, type SessionFilter } from './session.ts'
 
-export type { DiscoverRequest } from './discovery.ts'
+export type { DiscoverOptions, DiscoverRequest } from './discovery.ts'
+export type { DiscoveryNotes } from './discovery-record.ts'
 export type { Iface } from './iface.parse.ts'
 export type { TargetPortal } from './portals.parse.ts'
 export type { NodeConfig } from './record.parse.ts'
@@ -46,7 +47,7 @@ export interface Iscsiadm extends Interfaces {
    * @throws {@link LunError} `ISCSI_PORTAL_UNREACHABLE`, `ISCSI_AUTH_FAILED`, `ISCSI_LOGIN_REJECTED`,
    * `ISCSID_NOT_RUNNING`, `UNEXPECTED_OUTPUT`
    */
-  discover(request: DiscoverRequest, options?: UpdateOptions): Promise<readonly TargetPortal[]>
+  discover(request: DiscoverRequest, options?: DiscoverOptions): Promise<readonly TargetPortal[]>
 
   /** Deletes the discovery record of a portal, and with it what it says of credentials; false if there was none. */
   deleteDiscoveryRecord(portal: Portal, options?: OperationOptions): Promise<boolean>

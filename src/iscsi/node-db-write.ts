@@ -1,21 +1,13 @@
 import { invalid } from '../core/check.ts'
 import { LunError } from '../core/error.ts'
 import type { OperationOptions } from '../core/options.ts'
-import { draftOf, isDraft, nameOfDraft } from '../host/files.ts'
+import { isDraft, nameOfDraft } from '../host/files.ts'
 import type { Host } from '../host/host.ts'
 import { type DbLockOptions, withDbLock } from './db-lock.ts'
 import { checkPlace, isPresent, type RecordPlace } from './db-path.ts'
 import { readRecordText } from './record.parse.ts'
 import { checkAdditions, editRecord } from './record-edit.ts'
 import { checkSettingName, checkSettingValue, type RecordSettings } from './record-settings.ts'
-
-/** What an update did. */
-export interface RecordChange {
-  /** False when the record said all that before. */
-  readonly isChanged: boolean
-  /** Puts back the settings changed, except those somebody changed since; does nothing if the record is gone. */
-  restore(options?: OperationOptions): Promise<void>
-}
 
 /** What settings were before, by name, and what they were changed to since; the empty text for none. */
 export type FormerSettings = ReadonlyMap<string, { readonly before: string; readonly ours: readonly string[] }>
@@ -34,7 +26,7 @@ export interface WriteOptions extends DbLockOptions {
   readonly roots: readonly string[]
 }
 
-type WriteHost = Pick<Host, 'files' | 'clock' | 'locks'>
+export type WriteHost = Pick<Host, 'files' | 'clock' | 'locks'>
 
 const MODE = 0o600 // as iscsiadm, umask 077
 
@@ -43,15 +35,11 @@ export async function updateRecord(
   path: string,
   settings: RecordSettings,
   { roots, signal, onChange, ...lock }: WriteOptions & UpdateOptions
-): Promise<RecordChange> {
+): Promise<FormerSettings> {
   const place = checkPlace(path, roots)
   const changes = checkSettings(settings)
   const write = async (): Promise<FormerSettings> => await rewrite(host, path, place, changes, onChange)
-  const former = await withDbLock(host, write, { ...lock, signal })
-  return {
-    isChanged: former.size > 0,
-    restore: async options => await putBackRecord(host, path, former, { roots, ...lock, ...options }),
-  }
+  return await withDbLock(host, write, { ...lock, signal })
 }
 
 export async function putBackRecord(
@@ -107,30 +95,6 @@ async function putBack({ files }: WriteHost, path: string, place: RecordPlace, f
   const ours = [...former].filter(([name, setting]) => setting.ours.includes(now.get(name) ?? ''))
   const edit = editRecord(text, new Map(ours.map(([name, { before }]) => [name, before])))
   if (edit.text !== text) await files.replace(path, edit.text, MODE, place.root)
-}
-
-export async function removeRecord(
-  host: WriteHost,
-  path: string,
-  { roots, signal, ...lock }: WriteOptions
-): Promise<boolean> {
-  const place = checkPlace(path, roots)
-  if (place.kind !== 'node') throw invalid('path', path, 'is no node record')
-  return await withDbLock(host, async () => await removeNode(host, path, place), { ...lock, signal })
-}
-
-async function removeNode({ files }: WriteHost, path: string, place: RecordPlace): Promise<boolean> {
-  const { root, owner, entry, file } = place
-  const isRemoved = (await isPresent(files, path, place)) && (await files.remove(path))
-  await files.remove(draftOf(path, root)) // left by a crash
-  if (isRemoved && file !== undefined) {
-    const link = `${owner},${entry},${file}`
-    const sources = (await files.list(`${root}/send_targets`)).map(source => `send_targets/${source}`)
-    for (const folder of [...sources, 'static']) await files.remove(`${root}/${folder}/${link}`)
-  }
-  if (file !== undefined) await files.removeDirectory(`${root}/nodes/${owner}/${entry}`)
-  await files.removeDirectory(`${root}/nodes/${owner}`)
-  return isRemoved
 }
 
 /** Drafts of records, which hold what the records were to hold, secrets too. A living writer's are among them. */

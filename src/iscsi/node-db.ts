@@ -4,13 +4,12 @@ import { createTurns } from '../flow/turns.ts'
 import type { Host } from '../host/host.ts'
 import { DB_ROOTS, findRoot } from './db-path.ts'
 import { type DiscoveryRecords, type NodeRecords, readDiscovery, readTargetFolder, sortOut } from './node-db-read.ts'
+import { type RemoveOptions, removeRecord } from './node-db-remove.ts'
 import {
   type FormerSettings,
   findDrafts,
   putBackRecord,
-  type RecordChange,
   removeDrafts,
-  removeRecord,
   type UpdateOptions,
   updateRecord,
 } from './node-db-write.ts'
@@ -25,7 +24,8 @@ export type {
   RecordLink,
 } from './node-db-read.ts'
 
-export type { FormerSettings, RecordChange, UpdateOptions } from './node-db-write.ts'
+export type { RemoveOptions } from './node-db-remove.ts'
+export type { FormerSettings, UpdateOptions } from './node-db-write.ts'
 export type { RecordSettings } from './record-settings.ts'
 
 /**
@@ -42,13 +42,13 @@ export interface NodeDb {
   discoveryRecords(): Promise<DiscoveryRecords>
   /**
    * Changes settings of one record, all or none, under open-iscsi's lock and in one step for every reader. The empty
-   * text takes a setting out, so that open-iscsi's default counts.
+   * text takes a setting out, so that open-iscsi's default counts. Answers what was changed, for {@link NodeDb.putBack}.
    *
    * @throws {@link LunError} `INVALID_INPUT` before anything is touched: a value that would not read back as it is, a
    * setting that identifies the record, or one this record lacks and not every open-iscsi knows; `ISCSI_NO_RECORD`;
    * `NODE_RECORD_BROKEN`; `LOCK_TIMEOUT`
    */
-  update(record: { readonly path: string }, settings: RecordSettings, options?: UpdateOptions): Promise<RecordChange>
+  update(record: { readonly path: string }, settings: RecordSettings, options?: UpdateOptions): Promise<FormerSettings>
   /**
    * Puts back what settings of a record were, except those that are something else by now than what they were changed
    * to; does nothing if the record is gone.
@@ -57,11 +57,12 @@ export interface NodeDb {
    */
   putBack(record: { readonly path: string }, former: FormerSettings, options?: OperationOptions): Promise<void>
   /**
-   * Deletes one node record, the links to it, and the folders this leaves empty. False if it is gone already.
+   * Deletes one node or discovery record, the links to or in it, and the folders this leaves empty. False if it is gone
+   * already, or not wanted.
    *
-   * @throws {@link LunError} `INVALID_INPUT` for a path that is not that of a node record; `LOCK_TIMEOUT`
+   * @throws {@link LunError} `INVALID_INPUT` for a path that is not that of a record; `LOCK_TIMEOUT`
    */
-  remove(path: string, options?: OperationOptions): Promise<boolean>
+  remove(path: string, options?: RemoveOptions): Promise<boolean>
   /** Files in which somebody writes a record anew, or died while doing so: they hold its secrets. */
   drafts(): Promise<readonly string[]>
   /** Removes those of them that nobody writes any more. @throws {@link LunError} `LOCK_TIMEOUT` */
@@ -117,8 +118,8 @@ export function createNodeDb(host: Pick<Host, 'files' | 'clock' | 'locks'>, opti
       await writers.take('', async () => await updateRecord(host, path, settings, { ...lock, signal, onChange })),
     putBack: async ({ path }, former, { signal } = {}) =>
       await writers.take('', async () => await putBackRecord(host, path, former, { ...lock, signal })),
-    remove: async (path, { signal } = {}) =>
-      await writers.take('', async () => await removeRecord(host, path, { ...lock, signal })),
+    remove: async (path, { signal, onlyIf } = {}) =>
+      await writers.take('', async () => await removeRecord(host, path, { ...lock, signal, onlyIf })),
     drafts: async () => await findDrafts(host, roots),
     removeDrafts: async ({ signal } = {}) =>
       await writers.take('', async () => await removeDrafts(host, { ...lock, signal })),

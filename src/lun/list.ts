@@ -9,7 +9,8 @@ import type { MultipathMap } from '../multipath/maps.decode.ts'
 import { nodeOf } from './attaching/device.ts'
 import { type Context, createContext } from './context.ts'
 import type { LunEntry } from './journal/entries.ts'
-import type { LunPlace } from './journal/journal.ts'
+import type { JournalledLun, LunPlace } from './journal/journal.ts'
+import { unlessUnsafe } from './journal/unless-unsafe.ts'
 import { uptimeMs } from './journal/uptime.ts'
 import { disksOfGuests, type GuestDisk, listGuests } from './listing/guests.ts'
 import type { ListedAttachment, ListedMap, ListedOwner, Listing, ListOptions } from './listing/listing.ts'
@@ -75,18 +76,19 @@ interface FoundLun extends LunPlace, LunDescription {
 
 async function findLuns(context: Context): Promise<readonly FoundLun[]> {
   const { iscsiadm, journal, scsi, host } = context
-  const [sessions, noted] = await Promise.all([iscsiadm.sessions(), journal.luns()])
+  const look = unlessUnsafe<readonly JournalledLun[] | undefined>(journal.luns(), undefined)
+  const [sessions, noted] = await Promise.all([iscsiadm.sessions(), look])
   const seen = await Promise.all(
     sessions.map(async session =>
       (await scsi.devices(session)).map(({ lun }) => ({
         target: session.target,
         lun,
-        entry: undefined,
+        entry: noted === undefined ? ('unknown' as const) : undefined,
         isStale: false,
       }))
     )
   )
-  const told = noted.map(place => ({ ...place, entry: place.entry ?? ('unknown' as const) }))
+  const told = (noted ?? []).map(place => ({ ...place, entry: place.entry ?? ('unknown' as const) }))
   const places = new Map([...seen.flat(), ...told].map(place => [`${place.target},${place.lun}`, place]))
   const found = await Promise.all(
     [...places.values()].map(async (place): Promise<FoundLun> => {

@@ -3,10 +3,12 @@ import { checkOptions } from '../core/options.ts'
 import { withDeadline } from '../flow/deadline.ts'
 import { createLocalHost } from '../host/local.ts'
 import { createContext } from './context.ts'
+import { unlessUnsafe } from './journal/unless-unsafe.ts'
 import type { LunOptions } from './operation.ts'
+import type { ReconcileAction } from './reconciling/action.ts'
 import { applyActions } from './reconciling/apply.ts'
 import { findNotices, type ReconcileNotice } from './reconciling/notices.ts'
-import { planActions, type ReconcileAction } from './reconciling/plan.ts'
+import { planActions } from './reconciling/plan.ts'
 
 export type { ReconcileAction, ReconcileNotice }
 
@@ -55,7 +57,9 @@ export async function reconcile(options: ReconcileOptions = {}): Promise<Reconci
   const deadline = { signal, timeoutMs, awaited: () => 'the reconciliation of this host' }
   return await withDeadline(host.clock, deadline, async stop => {
     await context.xenstore.list('/local/domain', { signal: stop })
-    const [actions, notices] = [await planActions(context), await findNotices(context)]
+    // Whose notes somebody else could have written, nobody knows who holds what.
+    const actions = await unlessUnsafe<readonly ReconcileAction[]>(planActions(context), [])
+    const notices = await findNotices(context)
     if (!apply) return { isApplied: false, actions, notices, failed: [] }
     const failed = await applyActions(context, actions, { onEvent: options.onEvent, signal: stop })
     return { isApplied: true, actions, notices, failed }

@@ -5,8 +5,9 @@ import { createLocalHost } from '../host/local.ts'
 import { type Context, createContext } from './context.ts'
 import { uptimeMs } from './journal/uptime.ts'
 import type { LunOptions } from './operation.ts'
+import type { ReconcileAction } from './reconciling/action.ts'
 import { applyActions, describeAction } from './reconciling/apply.ts'
-import { planExpired, type ReconcileAction } from './reconciling/plan.ts'
+import { planExpired } from './reconciling/plan.ts'
 
 /** Options of {@link releaseExpired}. */
 export interface ReleaseExpiredOptions extends Omit<LunOptions, 'owner'> {

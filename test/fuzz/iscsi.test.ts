@@ -292,7 +292,7 @@ describe('a node database', () => {
         const read = async (): Promise<string> => {
           const change = await db.update({ path: NODE_PATH }, changes)
           const after = files.contents.get(NODE_PATH) ?? ''
-          await change.restore()
+          await db.putBack({ path: NODE_PATH }, change)
           return after
         }
         const done = await outcome({ read, check: () => {}, refusals }, text)

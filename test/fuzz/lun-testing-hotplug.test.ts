@@ -4,13 +4,19 @@ import { invalid } from '../../src/core/check.ts'
 import { isLunError } from '../../src/core/error.ts'
 import { iqn } from '../../src/core/iqn.ts'
 import { MAX_LUN } from '../../src/core/lun-number.ts'
-import { formatPortal, portal } from '../../src/core/portal.ts'
+import { formatPortal, samePortal } from '../../src/core/portal.ts'
 import { wwid } from '../../src/core/wwid.ts'
 import { describe as describeCommand } from '../../src/host/command.ts'
 import { parseDiskTarget } from '../../src/hotplug/disk-target.ts'
 import { parsePortalsConf } from '../../src/hotplug/portals-conf.parse.ts'
-import { parseLunEntry, parseTargetEntry, type TargetEntry } from '../../src/lun/journal/entries.ts'
+import { parseLunEntry, parseTargetEntry } from '../../src/lun/journal/entries.ts'
 import { createJournal } from '../../src/lun/journal/journal.ts'
+import {
+  formatDiscoveryEntry,
+  formatKeptEntry,
+  parseDiscoveryEntry,
+  parseKeptEntry,
+} from '../../src/lun/journal/record-notes.ts'
 import { type AttachWish, checkAttachRequest } from '../../src/lun/request.ts'
 import { formatCassette, parseCassette, type Recording } from '../../src/testing/cassette.ts'
 import { createMemoryFiles } from '../support/memory-files.ts'
@@ -22,7 +28,8 @@ const TARGET = iqn('iqn.2001-05.com.example:vm1')
 const PATH = `/run/xen-lun/targets/${TARGET}.json`
 const BOOT_ID = '/proc/sys/kernel/random/boot_id'
 const PROCESS = '4711 123456 4026531836'
-const ENTRY: Omit<TargetEntry, 'changes'> & { readonly bootId: string } = {
+/** As every version has written it: records and discoveries were noted here once. */
+const ENTRY = {
   bootId: 'b',
   records: ['10.0.1.1:3260 default'],
   logins: ['10.0.1.1:3260 default', '[fd00::1]:3260 eth1'],
@@ -43,15 +50,67 @@ testReader('what is noted of a target', {
   read: text => parseTargetEntry(text, 'b'),
   check: found => {
     if ('flaw' in found) return
-    const { records, logins, discoveries, jobs } = found.entry
-    for (const item of [...records, ...logins]) ensureFilled(item, 'item')
-    for (const at of discoveries) ensurePortal(portal(at))
+    const { intents, logins, jobs } = found.entry
+    for (const item of [...intents.map(({ endpoint }) => endpoint), ...logins]) ensureFilled(item, 'item')
     for (const { untilMs } of Object.values(jobs)) ensure(Number.isFinite(untilMs), 'is no time', untilMs)
   },
   refusals: [],
   captures: [JSON.stringify(ENTRY, undefined, 2)],
   values: /(?<=[:[,]\s*)(?:"[^"]*"|[{[]|[\d.]+)|"[^"]*"(?=:)/g,
 })
+
+const CHANGE = {
+  path: '/var/lib/iscsi/nodes/iqn.2001-05.com.example:vm1/10.0.1.1,3260',
+  former: { 'node.session.scan': { before: 'auto', ours: ['manual', ''] } },
+  made: { inode: 4711, mtimeMs: 1_735_689_600_000 },
+}
+const KEPT = {
+  version: 2,
+  intents: [
+    { endpoint: '10.0.1.1:3260 default' },
+    { endpoint: '10.0.2.1:3260 default', within: { sinceMs: 1_735_689_600_000, untilMs: 1_735_689_605_000 } },
+  ],
+  changes: [{ ...CHANGE, endpoint: '10.0.1.1:3260 default' }],
+}
+
+testReader('what is kept of node records', {
+  read: text => parseKeptEntry(text),
+  check: found => {
+    if ('flaw' in found) return
+    for (const { endpoint } of found.intents) ensure(typeof endpoint === 'string', 'is no endpoint', endpoint)
+    for (const { path, former } of found.changes) {
+      ensure(typeof path === 'string', 'is no path', path)
+      for (const { before, ours } of former.values())
+        ensure(typeof before === 'string' && ours.every(isText), 'is no value', before)
+    }
+    expect(parseKeptEntry(formatKeptEntry(found))).toEqual(found)
+  },
+  refusals: [],
+  captures: [JSON.stringify(KEPT, undefined, 2), JSON.stringify({ records: ['10.0.1.1:3260 default'], changes: [] })],
+  values: /(?<=[:[,]\s*)(?:"[^"]*"|[{[]|[\d.]+)|"[^"]*"(?=:)/g,
+})
+
+testReader('what is noted of a discovery record', {
+  read: text => parseDiscoveryEntry(text, 'b'),
+  check: found => {
+    if ('flaw' in found) return
+    ensurePortal(found.entry.portal)
+    ensure(Number.isFinite(found.entry.untilMs), 'is no time', found.entry.untilMs)
+    const again = parseDiscoveryEntry(formatDiscoveryEntry(found.entry, 'b'), 'b')
+    if ('flaw' in again) throw new Error(again.flaw)
+    const { portal, ...entry } = again.entry
+    expect({ ...found.entry, ...entry }).toEqual(found.entry)
+    ensure(samePortal(portal, found.entry.portal), 'is another portal', portal)
+  },
+  refusals: [],
+  captures: [
+    JSON.stringify({ bootId: 'b', portal: '10.0.1.1:3260', process: PROCESS, untilMs: 7, note: CHANGE }, undefined, 2),
+    JSON.stringify({ bootId: 'b', portal: '[fd00::1]:3260', process: PROCESS, untilMs: 7 }),
+  ],
+  values: /(?<=[:[,]\s*)(?:"[^"]*"|[{[]|[\d.]+)|"[^"]*"(?=:)/g,
+})
+
+const isText = (value: unknown): boolean => typeof value === 'string'
 
 testReader('what is noted of a LUN', {
   read: text => parseLunEntry(text, 'b'),
@@ -74,7 +133,7 @@ testReader('what is noted of a LUN', {
 
 describe('what is noted of a target', () => {
   const text = fc.string({ minLength: 1 })
-  const notes = fc.record({ records: fc.uniqueArray(text), logins: fc.uniqueArray(text) }, { noNullPrototype: true })
+  const notes = fc.record({ logins: fc.uniqueArray(text) }, { noNullPrototype: true })
 
   it('reads what was noted, or leaves a file that it cannot read as it is', async () => {
     await fc.assert(
@@ -89,7 +148,7 @@ describe('what is noted of a target', () => {
         }
         await journal.noteTarget(TARGET, noted)
         const now = await journal.target(TARGET)
-        expect(new Set(now.records)).toEqual(new Set([...former.records, ...noted.records]))
+        expect(now.intents).toEqual(former.intents)
         expect(new Set(now.logins)).toEqual(new Set([...former.logins, ...noted.logins]))
       })
     )

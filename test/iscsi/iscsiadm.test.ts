@@ -90,7 +90,6 @@ describe('discovery with CHAP', () => {
   const CALLS = [
     'iscsiadm -m discoverydb -t st -p 10.0.1.1:3260 -o new',
     'iscsiadm -m discoverydb -t st -p 10.0.1.1:3260 -o nonpersistent --discover',
-    'iscsiadm -m discoverydb -t st -p 10.0.1.1:3260 -o delete',
   ]
 
   function world(discovery: Partial<CommandResult> = {}) {
@@ -100,7 +99,6 @@ describe('discovery with CHAP', () => {
       exec: async (command, options) => {
         const answer = await host.executor.exec(command, options)
         if (command.args.includes('new')) host.files.contents.set(RECORD, fixture('discovery-record.conf'))
-        if (command.args.includes('delete')) host.files.contents.delete(RECORD)
         if (!command.args.includes('--discover')) return answer
         seen.push(host.files.contents.get(RECORD))
         return { ...answer, ...discovery }

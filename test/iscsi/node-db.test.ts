@@ -4,6 +4,7 @@ import { portal } from '../../src/core/portal.ts'
 import { Secret } from '../../src/core/secret.ts'
 import { chapSettings } from '../../src/iscsi/chap.ts'
 import { createNodeDb } from '../../src/iscsi/node-db.ts'
+import type { StandingRecord } from '../../src/iscsi/standing-record.ts'
 import { failureOf, fixture, recordText, type TestHost, testHost, V1, V2 } from './fixtures.ts'
 
 const NODES = '/var/lib/iscsi/nodes'
@@ -207,7 +208,7 @@ describe('an update', () => {
       { path: PATH },
       { 'node.startup': 'automatic', ...chapSettings({ username: 'dom0', password: new Secret(HUSH) }) }
     )
-    expect(change.isChanged).toBe(true)
+    expect(change.get('node.startup')).toEqual({ before: 'manual', ours: ['automatic'] })
     expect(files.contents.get(PATH)?.split('\n')).toEqual(
       recordText({
         'node.startup': 'automatic',
@@ -237,9 +238,9 @@ describe('an update', () => {
   it('of what is so already writes nothing', async () => {
     const { db, files } = database()
     const change = await db.update({ path: PATH }, { 'node.session.scan': 'auto', ...chapSettings(undefined) })
-    expect(change.isChanged).toBe(false)
+    expect(change.size).toBe(0)
     expect(changedRecords(files)).toBe(0)
-    await change.restore()
+    await db.putBack({ path: PATH }, change)
     expect(files.contents.get(PATH)).toBe(recordText())
   })
 
@@ -251,7 +252,7 @@ describe('an update', () => {
     const { db, files } = database({ [PATH]: twice })
     const change = await db.update({ path: PATH }, { 'node.session.auth.username': '' })
     expect(files.contents.get(PATH)).toBe(recordText())
-    await change.restore()
+    await db.putBack({ path: PATH }, change)
     expect(files.contents.get(PATH)).toContain('node.session.auth.username = b\n')
   })
 
@@ -283,10 +284,10 @@ describe('an update', () => {
       { 'node.startup': 'automatic', 'node.session.scan': 'manual', 'node.session.auth.username': 'a' }
     )
     await db.update({ path: PATH }, { 'node.startup': 'onboot', 'node.session.queue_depth': '64' })
-    await change.restore()
+    await db.putBack({ path: PATH }, change)
     expect(files.contents.get(PATH)).toBe(recordText({ 'node.startup': 'onboot', 'node.session.queue_depth': '64' }))
     files.contents.delete(PATH)
-    await change.restore()
+    await db.putBack({ path: PATH }, change)
     expect(files.contents.has(PATH)).toBe(false)
   })
 
@@ -305,7 +306,7 @@ describe('an update', () => {
         const change = await db.update({ path: PATH }, chapSettings({ username, password: new Secret(password) }))
         const [record] = (await db.recordsOf(V1)).records
         expect([record?.username, record?.password?.reveal()]).toEqual([username, password])
-        await change.restore()
+        await db.putBack({ path: PATH }, change)
         expect(files.contents.get(PATH)).toBe(recordText())
       })
     )
@@ -390,13 +391,43 @@ describe('removing', () => {
     `${NODES}/${V1}/../${V1}/10.0.2.1,3260`,
     `${NODES}/../../10.0.2.1,3260/x`,
     `${NODES}/${V1}/10.0.2.1,3260/..`,
-    '/var/lib/iscsi/send_targets/10.0.1.1,3260/st_config',
+    '/var/lib/iscsi/send_targets/../st_config',
     `/tmp${PATH}`,
     `${NODES}//10.0.2.1,3260/default`,
   ])('of %j is refused', async path => {
     const { db, files } = database({ [PATH]: recordText(), '/etc/passwd': 'x' })
     await failureOf(db.remove(path), 'INVALID_INPUT')
     expect([...files.contents.keys()]).toEqual([PATH, '/etc/passwd'])
+  })
+
+  it('deletes a discovery record with its links', async () => {
+    const folder = '/var/lib/iscsi/send_targets/10.0.1.1,3260'
+    const host = testHost(undefined, {
+      [PATH]: recordText(),
+      [`${folder}/st_config`]: fixture('discovery-record.conf'),
+    })
+    host.files.directories.add(folder)
+    host.files.links.set(`${folder}/${V1},10.0.2.1,3260,1,default`, `${NODES}/${V1}/10.0.2.1,3260,1`)
+    expect(await createNodeDb(host).remove(`${folder}/st_config`)).toBe(true)
+    expect([...host.files.contents.keys()]).toEqual([PATH])
+    expect([host.files.links.size, host.files.directories.has(folder)]).toEqual([0, false])
+  })
+
+  it('asks what stands there, under the lock, and leaves what is not wanted', async () => {
+    const host = testHost(undefined, { [PATH]: recordText({ 'node.session.auth.password': HUSH }) })
+    const db = createNodeDb(host)
+    const seen: unknown[] = []
+    const onlyIf = ({ settings, flaw, links }: StandingRecord): boolean => {
+      const isLocked = host.files.contents.has('/run/lock/iscsi/lock.write')
+      seen.push([settings.get('node.session.auth.password'), flaw, links, isLocked])
+      return seen.length > 1
+    }
+    expect(await db.remove(PATH, { onlyIf })).toBe(false)
+    expect(host.files.contents.has(PATH)).toBe(true)
+    expect(await db.remove(PATH, { onlyIf })).toBe(true)
+    expect(seen).toEqual(Array.from({ length: 2 }, () => [HUSH, undefined, [], true]))
+    expect(await db.remove(PATH, { onlyIf })).toBe(false)
+    expect(seen).toHaveLength(2)
   })
 
   it('follows no link out of the database', async () => {

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { attachLun, detachLun, type Host, reconcile, type XenstoreConnect } from 'xen-lun'
+import { attachLun, createIscsiadm, detachLun, type Host, reconcile, type XenstoreConnect } from 'xen-lun'
 import type { SimulatedDom0 } from 'xen-lun/testing'
 import {
   address,
@@ -292,5 +292,41 @@ describe('it ends', () => {
       details: { awaited: 'the reconciliation of this host' },
     })
     expect(dom0.host.clock.now() - startedMs).toBeLessThan(1500)
+  })
+})
+
+describe('records that an earlier version noted where a boot forgets them', () => {
+  const NOTED = `/run/xen-lun/targets/${target}.json`
+  const KEPT = `/var/lib/xen-lun/records/${target}.json`
+
+  /** What the version before kept records noted. */
+  async function noteFormer({ host: { files } }: SimulatedDom0): Promise<void> {
+    const noted = JSON.parse((await files.read(NOTED)) ?? '{}') as object
+    const records = ['10.0.1.1:3260 default', '10.0.2.1:3260 default']
+    await files.replace(NOTED, JSON.stringify({ ...noted, records }), 0o600)
+    await files.remove(KEPT)
+  }
+
+  test('are noted for good, and go after a boot', async () => {
+    const dom0 = createDom0()
+    await attach(dom0)
+    await noteFormer(dom0)
+    const why = 'an earlier version noted where a boot forgets it which node records are ours'
+    expect(await plan(dom0)).toEqual([`keep: ${why}`])
+    await apply(dom0)
+    expect(dom0.state().journal).toContain(KEPT)
+    await dom0.reboot()
+    await apply(dom0)
+    expect(dom0.state()).toMatchObject({ records: [], journal: [] })
+  })
+
+  test('go at once where the target is to be left', async () => {
+    const dom0 = createDom0()
+    await attach(dom0)
+    await noteFormer(dom0)
+    await dom0.host.files.remove(`/run/xen-lun/luns/${target},0.json`)
+    for (const { id } of dom0.state().sessions) await createIscsiadm(dom0.host).logoutSession(id)
+    const kinds = (await plan(dom0)).map(line => line.replace(/:.*/, ''))
+    expect(kinds).toEqual(['leave'])
   })
 })

@@ -1,14 +1,10 @@
 import { LunError } from '../../core/error.ts'
-import { formatPortal, type Portal, samePortal } from '../../core/portal.ts'
-import { collectFailures } from '../../flow/collect.ts'
-import { assertReadable } from '../../iscsi/discovery.ts'
+import { type Portal, samePortal } from '../../core/portal.ts'
 import { DEFAULT_IFACE } from '../../iscsi/iface-name.ts'
 import type { DiscoverRequest, TargetPortal } from '../../iscsi/iscsiadm.ts'
-import type { FormerSettings } from '../../iscsi/node-db.ts'
 import { type IscsiSession, isUsableSession, type UsableSession } from '../../iscsi/session.ts'
 import type { Context } from '../context.ts'
-import { jobsFor } from '../journal/jobs.ts'
-import { withTarget } from '../locks.ts'
+import { notesOfDiscovery } from '../detaching/discoveries.ts'
 import type { Operation } from '../operation.ts'
 import { type AttachWish, type Endpoint, endpointKey } from '../request.ts'
 
@@ -54,67 +50,12 @@ async function sourceEndpoints(
 // With credentials it takes a discovery record, which is to be found should this process die meanwhile.
 async function discover(
   context: Context,
-  operation: Operation,
+  { signal, emit }: Operation,
   request: DiscoverRequest
 ): Promise<readonly TargetPortal[]> {
-  const { iscsiadm, nodeDb, host } = context
-  const { target, signal } = operation
-  if (request.chap === undefined) return await iscsiadm.discover(request, { signal })
-  return await withTarget(host, target, operation, async () => {
-    const found = await nodeDb.discoveryRecords()
-    assertReadable(found, request.portal)
-    const known = found.records.find(record => samePortal(record.portal, request.portal))
-    return known === undefined
-      ? await discoverByNewRecord(context, operation, request)
-      : await discoverByRecord(context, operation, request, known.path)
-  })
-}
-
-async function discoverByNewRecord(
-  context: Context,
-  { target, signal }: Operation,
-  request: DiscoverRequest
-): Promise<readonly TargetPortal[]> {
-  const { iscsiadm, nodeDb, journal } = context
-  const discoveries = [formatPortal(request.portal)]
-  const jobs = await jobsFor(context, 'discovery', discoveries, 0)
-  await journal.noteTarget(target, { discoveries, jobs })
-  const strike = async (): Promise<void> => {
-    // One that could not be removed stays noted; one that comes later is somebody else's.
-    const { records, broken } = await nodeDb.discoveryRecords()
-    if (broken.length > 0 || records.some(record => samePortal(record.portal, request.portal))) return
-    await journal.strikeTarget(target, { discoveries, jobs: Object.keys(jobs) })
-  }
-  try {
-    return await iscsiadm.discover(request, { signal })
-  } finally {
-    await collectFailures([['forget the discovery', strike]])
-  }
-}
-
-/** The record is somebody else's, and so is what it says of credentials. */
-async function discoverByRecord(
-  { iscsiadm, nodeDb, journal }: Context,
-  { target, signal }: Operation,
-  request: DiscoverRequest,
-  path: string
-): Promise<readonly TargetPortal[]> {
-  const endpoint = `discovery ${formatPortal(request.portal)}`
-  const onChange = async (former: FormerSettings): Promise<void> =>
-    await journal.noteChange(target, { path, endpoint, former })
-  const putBack = async (): Promise<void> => {
-    // Also what one who was killed had changed.
-    const noted = (await journal.target(target)).changes.find(change => change.path === path)
-    if (noted === undefined) return
-    await nodeDb.putBack(noted, noted.former)
-    await journal.strikeTarget(target, { changes: [path] })
-  }
-  try {
-    return await iscsiadm.discover(request, { signal, onChange })
-  } finally {
-    // What fails stays noted.
-    await collectFailures([['put back the discovery record', putBack]])
-  }
+  const onKept = (message: string): void => emit({ type: 'warning', message })
+  const notes = notesOfDiscovery(context, request.portal, { signal }, onKept)
+  return await context.iscsiadm.discover(request, { signal, notes })
 }
 
 function noPortals({ target, source }: AttachWish): LunError<'NO_PORTALS'> {

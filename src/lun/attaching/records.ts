@@ -1,16 +1,15 @@
 import { LunError } from '../../core/error.ts'
-import { formatPortal, samePortal } from '../../core/portal.ts'
+import { formatPortal } from '../../core/portal.ts'
 import type { Secret } from '../../core/secret.ts'
 import { chapSettings } from '../../iscsi/chap.ts'
-import type { TargetPortal } from '../../iscsi/iscsiadm.ts'
 import type { FormerSettings, NodeRecord, NodeRecords } from '../../iscsi/node-db.ts'
-import { IS_EMPTY } from '../../iscsi/record.parse.ts'
 import type { Context } from '../context.ts'
-import { standsAt } from '../detaching/give-back.ts'
-import { jobsFor } from '../journal/jobs.ts'
 import type { Operation } from '../operation.ts'
 import { type AttachWish, type Endpoint, endpointKey } from '../request.ts'
+import { sessionsAt } from './endpoints.ts'
 import type { Made } from './made.ts'
+import { makeMissingRecords, recordsAt } from './make-records.ts'
+import type { PathContext } from './path.ts'
 
 const SECOND_MS = 1000
 
@@ -28,46 +27,22 @@ export async function ensureRecords(
   endpoints: readonly Endpoint[],
   made: Made
 ): Promise<void> {
-  const { iscsiadm, nodeDb, journal } = context
+  const { nodeDb, journal } = context
   const { target } = wish
-  const before = await nodeDb.recordsOf(target)
-  const missing = endpoints.filter(endpoint => recordsAt(before, endpoint).length === 0)
-  for (const endpoint of missing) assertNoneLost(before, endpoint)
-  const records = missing.map(endpointKey)
-  const jobs = missing.length > 0 ? await jobsFor(context, 'record', records, 0) : {}
-  if (missing.length > 0) {
-    // Before it is known which come about: an error in between must not leave them.
-    made.records.push(...records)
-    await journal.noteTarget(target, { records, jobs })
-  }
-  // All of them end before anything else, so that after a failure or an abort those made are known.
-  const tagOf = createTags(context, { signal }, wish, endpoints)
-  const attempts = await Promise.allSettled(
-    missing.map(async endpoint => {
-      const tpgt = await tagOf(endpoint)
-      await iscsiadm.createRecord({ target, ...endpoint, tpgt }, { signal })
-    })
-  )
-  const now = await nodeDb.recordsOf(target)
-  await journal.strikeTarget(target, {
-    jobs: Object.keys(jobs),
-    // Whoever makes such a record later is not us.
-    records: records.filter(key => ![...now.records, ...now.broken].some(record => standsAt(record, key))),
-  })
-  const failed = attempts.find(attempt => attempt.status === 'rejected')
-  if (failed !== undefined) throw failed.reason
+  const settings = settingsFor(wish, true)
+  const { records, ours } = await makeMissingRecords(context, { signal }, wish, endpoints, settings, made)
   const updates = await Promise.allSettled(
     endpoints.map(async endpoint => {
-      const records = recordsAt(now, endpoint)
-      if (records.length === 0) throw noRecord(wish, endpoint)
+      const own = recordsAt({ records }, endpoint)
+      if (own.length === 0) throw noRecord(wish, endpoint)
       // One portal may have several, of different portal group tags, and a login takes them all.
-      for (const record of records) {
-        const isCreated = !before.records.some(({ path }) => path === record.path)
+      for (const record of own) {
+        const isCreated = ours.has(record.path)
         const onChange = async (former: FormerSettings): Promise<void> =>
           await journal.noteChange(target, { path: record.path, endpoint: endpointKey(endpoint), former })
-        const settings = settingsFor(wish, isCreated)
-        const change = await nodeDb.update(record, settings, { signal, ...(!isCreated && { onChange }) })
-        if (!isCreated && change.isChanged) made.changed.push(record.path)
+        const wanted = settingsFor(wish, isCreated)
+        const changed = await nodeDb.update(record, wanted, { signal, ...(!isCreated && { onChange }) })
+        if (!isCreated && changed.size > 0) made.changed.push(record.path)
         warnOfStartup(emit, record, { isCreated })
       }
     })
@@ -76,19 +51,26 @@ export async function ensureRecords(
   if (refused !== undefined) throw refused.reason
 }
 
+/**
+ * Makes sure of one endpoint's record once more, before a login that comes long after the attach began: the record may have
+ * been deleted or changed meanwhile, or given back by others who left the target. Not where a session is there already.
+ */
+export async function ensureRecord(
+  { context, wish, made }: Pick<PathContext, 'context' | 'wish' | 'made'>,
+  endpoint: Endpoint,
+  signal: AbortSignal
+): Promise<void> {
+  const sessions = await context.iscsiadm.sessions({ target: wish.target })
+  if (sessionsAt(sessions, endpoint).length > 0) return
+  // What there was to warn of was told by the attach.
+  await ensureRecords(context, { signal, emit: () => {} }, wish, [endpoint], made)
+}
+
 /** The records of a target are those of these endpoints, one each, and no others, readable or not. */
 export function areAll({ records, broken }: NodeRecords, endpoints: readonly Endpoint[]): boolean {
   if (broken.length > 0 || records.length !== endpoints.length) return false
   const asked = endpoints.flatMap(endpoint => recordsAt({ records }, endpoint))
   return new Set(asked).size === records.length
-}
-
-/** What iscsiadm would overwrite without a word, making a record where one is that we cannot read. */
-function assertNoneLost({ broken }: NodeRecords, endpoint: Endpoint): void {
-  const lost = broken.find(record => record.reason !== IS_EMPTY && standsAt(record, endpointKey(endpoint)))
-  if (lost === undefined) return
-  const { path, line, reason } = lost
-  throw new LunError('NODE_RECORD_BROKEN', `${path}: line ${line} ${reason}`, { path, line, reason })
 }
 
 /** At boot the host logs in by it, as it is then; only when nothing of the target is attached is it as it was. */
@@ -100,30 +82,6 @@ function warnOfStartup(
   if (isCreated || startup === undefined || startup === 'manual') return
   const message = `${path} has node.startup ${startup}: a boot meanwhile logs in by it and scans for no disk`
   emit({ type: 'warning', message })
-}
-
-/**
- * open-iscsi keeps one record per portal unless it knows the portal group tag, so for a second interface it must; and
- * only the target can tell, since a wrong one fails the login.
- */
-function createTags(
-  { iscsiadm }: Context,
-  { signal }: Pick<Operation, 'signal'>,
-  { target }: AttachWish,
-  endpoints: readonly Endpoint[]
-): (endpoint: Endpoint) => Promise<number | undefined> {
-  const asked = new Map<string, Promise<readonly TargetPortal[]>>()
-  return async ({ portal }) => {
-    if (endpoints.filter(other => samePortal(other.portal, portal)).length === 1) return undefined
-    const name = formatPortal(portal)
-    const offers = asked.get(name) ?? iscsiadm.discover({ portal }, { signal })
-    asked.set(name, offers)
-    return (await offers).find(offer => offer.target === target && samePortal(offer.portal, portal))?.tpgt
-  }
-}
-
-function recordsAt({ records }: Pick<NodeRecords, 'records'>, { portal, iface }: Endpoint): readonly NodeRecord[] {
-  return records.filter(record => record.iface === iface && samePortal(record.portal, portal))
 }
 
 function settingsFor({ loginTimeoutMs, chap }: AttachWish, isCreated: boolean): Record<string, string | Secret> {

@@ -8,6 +8,7 @@ import type { LunPlace } from '../journal/journal.ts'
 import { journalUnreadable, type UnreadableEntry } from '../journal/store.ts'
 import { withTarget } from '../locks.ts'
 import type { Operation } from '../operation.ts'
+import { settleDiscoveries } from './discoveries.ts'
 import { giveBackRecords } from './give-back.ts'
 import { idleOf, isObscure, logOut } from './logout.ts'
 
@@ -28,7 +29,9 @@ export interface LeaveOptions {
   readonly leaving?: LunPlace
 }
 
-type Place = Pick<Operation, 'target' | 'signal' | 'step' | 'timeoutMs'>
+type Place = Pick<Operation, 'target' | 'signal' | 'step' | 'timeoutMs'> & Partial<Pick<Operation, 'emit'>>
+
+const DISCOVERY_MS = 5000
 
 /**
  * Ends what this library keeps of a target: its sessions on which no LUN lives, anybody's, and with the last session
@@ -38,6 +41,10 @@ type Place = Pick<Operation, 'target' | 'signal' | 'step' | 'timeoutMs'>
 export async function leaveTarget(context: Context, place: Place, options: LeaveOptions): Promise<Leaving> {
   const { nodeDb } = context
   const drafts = await collectFailures([['remove drafts of records', async () => await nodeDb.removeDrafts(place)]])
+  // Of whatever target. What fails is tried again by the next one, or by reconcile.
+  await settleDiscoveries(context, { timeoutMs: DISCOVERY_MS, signal: place.signal }, message =>
+    place.emit?.({ type: 'warning', message })
+  ).catch(() => {})
   const { isChanged, failed } = await leaveReadable(context, place, options)
   return { isChanged, failed: [...drafts, ...failed] }
 }

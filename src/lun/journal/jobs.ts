@@ -1,6 +1,5 @@
 import type { Iqn } from '../../core/iqn.ts'
 import type { OperationOptions } from '../../core/options.ts'
-import { formatPortal, portal } from '../../core/portal.ts'
 import { until } from '../../flow/until.ts'
 import type { Files } from '../../host/files.ts'
 import type { Host } from '../../host/host.ts'
@@ -21,7 +20,7 @@ export interface JobContext {
   readonly journal: Journal
 }
 
-type Kind = 'discovery' | 'record' | 'login' | 'logout'
+type Kind = 'record' | 'login' | 'logout'
 type Jobs = TargetEntry['jobs']
 
 /** Time open-iscsi may take beyond the work itself, on a slow host. */
@@ -65,14 +64,13 @@ export async function otherLogins(
 
 /** Whether something is left that {@link finishJobs} would have to do. */
 export async function hasJobs({ journal }: Pick<JobContext, 'journal'>, target: Iqn): Promise<boolean> {
-  const { jobs, discoveries } = await journal.target(target)
-  return Object.keys(jobs).length > 0 || discoveries.length > 0
+  return Object.keys((await journal.target(target)).jobs).length > 0
 }
 
 /**
  * Waits for what open-iscsi was told by a process that died: it goes on by itself, and a session or record that comes or
  * goes in the middle of the next operation would be nobody's. A job whose outcome is there, or whose time is over, is
- * done. Then it deletes what that process had made for itself only. The caller holds the target's lock.
+ * done. The caller holds the target's lock.
  *
  * A login that somebody still waits for, a portal that is dead most likely, is only waited for `withLogins`.
  */
@@ -81,19 +79,15 @@ export async function finishJobs(
   target: Iqn,
   { withLogins, signal }: OperationOptions & { readonly withLogins: boolean }
 ): Promise<void> {
-  const { iscsiadm, journal, host } = context
-  const { jobs, discoveries } = await journal.target(target)
+  const { journal, host } = context
+  const { jobs } = await journal.target(target)
   const waiting = withLogins ? jobs : await withoutLiveLogins(host.files, jobs)
   const names = Object.keys(waiting)
-  if (names.length > 0) {
-    const awaited = `what open-iscsi was told about ${target} by a process that is gone`
-    const isDone = async (): Promise<boolean> => await areDone(context, target, waiting)
-    await until(host.clock, isDone, { awaited, timeoutMs: Number.MAX_SAFE_INTEGER, signal })
-    await journal.strikeTarget(target, { jobs: names })
-  }
-  if (discoveries.length === 0) return
-  for (const at of discoveries) await iscsiadm.deleteDiscoveryRecord(portal(at), { signal })
-  await journal.strikeTarget(target, { discoveries })
+  if (names.length === 0) return
+  const awaited = `what open-iscsi was told about ${target} by a process that is gone`
+  const isDone = async (): Promise<boolean> => await areDone(context, target, waiting)
+  await until(host.clock, isDone, { awaited, timeoutMs: Number.MAX_SAFE_INTEGER, signal })
+  await journal.strikeTarget(target, { jobs: names })
 }
 
 async function withoutLiveLogins(files: Files, jobs: Jobs): Promise<Jobs> {
@@ -110,7 +104,6 @@ async function withoutLiveLogins(files: Files, jobs: Jobs): Promise<Jobs> {
 async function areDone({ iscsiadm, nodeDb, host }: JobContext, target: Iqn, jobs: Jobs): Promise<boolean> {
   const sessions = await iscsiadm.sessions({ target })
   const present: Readonly<Record<Kind, readonly (string | undefined)[]>> = {
-    discovery: (await nodeDb.discoveryRecords()).records.map(record => formatPortal(record.portal)),
     record: (await nodeDb.recordsOf(target)).records.map(endpointKey),
     login: sessions.filter(({ state }) => state === 'logged-in').map(sessionKey),
     logout: sessions.map(sessionKey),
@@ -123,7 +116,7 @@ async function areDone({ iscsiadm, nodeDb, host }: JobContext, target: Iqn, jobs
 }
 
 function isKind(word: string): word is Kind {
-  return ['discovery', 'record', 'login', 'logout'].includes(word)
+  return ['record', 'login', 'logout'].includes(word)
 }
 
 /** The endpoint a session belongs to, as the journal has it; undefined while sysfs does not tell. */

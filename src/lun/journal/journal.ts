@@ -3,6 +3,7 @@ import type { Wwid } from '../../core/wwid.ts'
 import type { Files } from '../../host/files.ts'
 import type { Looks } from '../../host/looks.ts'
 import { formatProcessId, thisProcess } from '../../host/process-id.ts'
+import { createDiscoveryJournal, type DiscoveryJournal } from './discoveries.ts'
 import {
   type Expiry,
   formatLunEntry,
@@ -33,11 +34,11 @@ export interface JournalledLun extends LunPlace {
  * killed. Every intent is written, whole and synced, before its effect. Kept in /run, with the boot's id inside, because
  * no session or device outlives a boot; what is noted of node records is kept in /var/lib, because they do.
  */
-export interface Journal extends TargetJournal {
+export interface Journal extends TargetJournal, DiscoveryJournal {
   /**
    * Undefined for a LUN nobody holds. Callers that change it hold the LUN's lock.
    *
-   * @throws {@link LunError} `JOURNAL_UNREADABLE`, as do those below that change it
+   * @throws {@link LunError} `JOURNAL_UNREADABLE`, `PATH_UNSAFE`, as do those below that change it
    */
   lun(place: LunPlace): Promise<LunEntry | undefined>
   /** Adds or changes one owner, who has the LUN for good unless there is an `expiry`. */
@@ -53,7 +54,7 @@ export interface Journal extends TargetJournal {
   dropOwners(place: LunPlace, owners: readonly string[]): Promise<void>
   forgetLun(place: LunPlace): Promise<void>
 
-  /** Every LUN, also those of an earlier boot, and those that cannot be read. */
+  /** Every LUN, also those of an earlier boot, and those that cannot be read. @throws {@link LunError} `PATH_UNSAFE` */
   luns(): Promise<readonly JournalledLun[]>
   /** LUNs of which only a draft is there, by one who was killed. */
   drafts(): Promise<readonly LunPlace[]>
@@ -67,12 +68,13 @@ const LUNS = '/run/xen-lun/luns'
 
 export function createJournal(files: Files, looks?: Looks): Journal {
   const store = createStore(files)
-  const targets = createTargetJournal(files, store)
+  const targets = createTargetJournal(store)
+  const discoveries = createDiscoveryJournal(store)
   const pathOf = ({ target, lun }: LunPlace): string => `${LUNS}/${target},${lun}.json`
   const read = async (place: LunPlace): Promise<Omit<JournalledLun, keyof LunPlace> | UnreadableEntry | undefined> => {
-    const text = await files.read(pathOf(place))
-    if (text === undefined) return undefined
-    const found = parseLunEntry(text, await store.bootId())
+    const note = await store.read(pathOf(place))
+    if (note === undefined || 'reason' in note) return note
+    const found = parseLunEntry(note.text, await store.bootId())
     return 'flaw' in found ? { path: pathOf(place), reason: found.flaw } : found
   }
   const lun = async (place: LunPlace): Promise<LunEntry | undefined> => {
@@ -102,6 +104,7 @@ export function createJournal(files: Files, looks?: Looks): Journal {
   }
   return {
     ...targets,
+    ...discoveries,
     lun,
     noteOwner: async (place, owner, state, expiry) => {
       const noted = await ownerOf(state, expiry)
@@ -145,6 +148,9 @@ export function createJournal(files: Files, looks?: Looks): Journal {
     luns: async () => (looks === undefined ? await readAll() : await looks.share('journal', readAll)),
     drafts: async () => (await store.list(LUNS)).drafts.map(readLunName).filter(place => place !== undefined),
     unreadable: async () => {
+      const flaws = await store.flaws(LUNS)
+      const others = [...(await targets.unreadableTargets()), ...(await discoveries.unreadableDiscoveries())]
+      if (flaws.some(({ isUnsafe }) => isUnsafe === true)) return [...flaws, ...others]
       const luns = await Promise.all(
         (await store.list(LUNS)).names.map(async (name): Promise<readonly UnreadableEntry[]> => {
           const place = readLunName(name)
@@ -153,7 +159,7 @@ export function createJournal(files: Files, looks?: Looks): Journal {
           return found !== undefined && 'reason' in found ? [found] : []
         })
       )
-      return [...luns.flat(), ...(await targets.unreadableTargets())]
+      return [...luns.flat(), ...flaws, ...others]
     },
     job: async untilMs => ({ untilMs, process: formatProcessId(await thisProcess(files)) }),
   }

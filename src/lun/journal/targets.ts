@@ -1,37 +1,40 @@
 import { type Iqn, readIqn } from '../../core/iqn.ts'
-import type { Files } from '../../host/files.ts'
-import {
-  EMPTY_TARGET,
-  formatKeptEntry,
-  formatTargetEntry,
-  isEmptyTarget,
-  type KeptEntry,
-  parseKeptEntry,
-  parseTargetEntry,
-  type RecordChange,
-  type TargetEntry,
-} from './entries.ts'
+import { EMPTY_TARGET, formatTargetEntry, isEmptyTarget, parseTargetEntry, type TargetEntry } from './entries.ts'
+import { formatKeptEntry, type KeptEntry, mergeChanges, parseKeptEntry, type RecordChange } from './record-notes.ts'
 import { folderOf, journalUnreadable, type Store, type UnreadableEntry } from './store.ts'
+
+type Jobs = TargetEntry['jobs']
+
+/** What is done or gone: intents by their endpoints, changes by the record's path. */
+export type Done = Partial<Record<'intents' | 'changes' | 'logins' | 'jobs', readonly string[]>>
 
 /** What the journal has of targets. */
 export interface TargetJournal {
   /**
    * Callers that change it hold the target's lock.
    *
-   * @throws {@link LunError} `JOURNAL_UNREADABLE`
+   * @throws {@link LunError} `JOURNAL_UNREADABLE`, `PATH_UNSAFE`, as do those below that change it
    */
   target(target: Iqn): Promise<TargetEntry>
   /** Its entry, or why that cannot be read: for those who only look, or must not fail. */
   tryTarget(target: Iqn): Promise<TargetEntry | UnreadableEntry>
   /** Whether anything is noted of it, if only a draft of one who was killed. */
   hasTarget(target: Iqn): Promise<boolean>
-  /** Adds what is about to be done. @throws {@link LunError} `JOURNAL_UNREADABLE` */
-  noteTarget(target: Iqn, more: Partial<Omit<TargetEntry, 'changes'>>): Promise<void>
-  /** Adds what is about to be changed in a record that was there. @throws {@link LunError} `JOURNAL_UNREADABLE` */
+  /** Whether its records are noted where a boot would forget them, as earlier versions did. */
+  hasFormerNotes(target: Iqn): Promise<boolean>
+  /** Notes them where a boot does not. */
+  moveFormerNotes(target: Iqn): Promise<void>
+  /** Adds what is about to be done. */
+  noteTarget(target: Iqn, more: Partial<Pick<TargetEntry, 'logins' | 'jobs'>>): Promise<void>
+  /** Adds node records that are about to be made, within this time. */
+  noteIntents(target: Iqn, endpoints: readonly string[], jobs: Jobs, withinMs: number): Promise<void>
+  /** Adds the node records that were made before anything is changed in them, and strikes out what is done. */
+  noteMade(target: Iqn, made: readonly RecordChange[], done: Done): Promise<void>
+  /** Adds what is about to be changed in a record that was there. */
   noteChange(target: Iqn, change: RecordChange): Promise<void>
-  /** Strikes out what is done or gone; changes by the record's path. @throws {@link LunError} `JOURNAL_UNREADABLE` */
-  strikeTarget(target: Iqn, gone: Partial<Record<keyof TargetEntry, readonly string[]>>): Promise<void>
-  /** Nothing of ours is left there. @throws {@link LunError} `JOURNAL_UNREADABLE` */
+  /** Strikes out what is done or gone. */
+  strikeTarget(target: Iqn, done: Done): Promise<void>
+  /** Nothing of ours is left there. */
   forgetTarget(target: Iqn): Promise<void>
   /** Every target something is noted of, if only in a draft. */
   targets(): Promise<readonly Iqn[]>
@@ -42,19 +45,30 @@ const NOTED = '/run/xen-lun/targets'
 /** Node records outlive a boot, and so must whose they are, and what they were. Root's alone: it holds former secrets. */
 const KEPT = '/var/lib/xen-lun/records'
 const SUFFIX = '.json'
+/** The coarsest time that a file system stamps files with. */
+const STAMP_MS = 1000
 
-export function createTargetJournal(files: Files, store: Store): TargetJournal {
+/** Both entries of a target, and the texts they were read from. */
+interface Found {
+  readonly noted: TargetEntry
+  readonly notedText: string | undefined
+  readonly kept: KeptEntry
+  readonly keptText: string | undefined
+}
+
+export function createTargetJournal(store: Store): TargetJournal {
   const notedPath = (target: Iqn): string => `${NOTED}/${target}${SUFFIX}`
   const keptPath = (target: Iqn): string => `${KEPT}/${target}${SUFFIX}`
-  const read = async (
-    target: Iqn
-  ): Promise<{ readonly noted: TargetEntry; readonly kept: KeptEntry } | UnreadableEntry> => {
-    const [notedText, keptText] = [await files.read(notedPath(target)), await files.read(keptPath(target))]
+  const read = async (target: Iqn): Promise<Found | UnreadableEntry> => {
+    const [notedNote, keptNote] = [await store.read(notedPath(target)), await store.read(keptPath(target))]
+    if (notedNote !== undefined && 'reason' in notedNote) return notedNote
+    if (keptNote !== undefined && 'reason' in keptNote) return keptNote
+    const [notedText, keptText] = [notedNote?.text, keptNote?.text]
     const noted = parseTargetEntry(notedText, notedText === undefined ? '' : await store.bootId())
     if ('flaw' in noted) return { path: notedPath(target), reason: noted.flaw }
     const kept = parseKeptEntry(keptText)
     if ('flaw' in kept) return { path: keptPath(target), reason: kept.flaw }
-    return { noted: noted.entry, kept: kept.entry }
+    return { noted: noted.entry, notedText, kept, keptText }
   }
   const tryTarget = async (name: Iqn): Promise<TargetEntry | UnreadableEntry> => {
     const found = await read(name)
@@ -64,18 +78,33 @@ export function createTargetJournal(files: Files, store: Store): TargetJournal {
     const found = await read(name)
     if ('reason' in found) throw journalUnreadable(found)
     const next = edit(merge(found))
-    await writeKept(keptPath(name), found.kept, next)
+    await writeKept(keptPath(name), found.keptText, next)
     if (isEmptyTarget(next)) await store.remove(notedPath(name))
-    else await store.write(notedPath(name), formatTargetEntry(next, await store.bootId()))
+    else {
+      const text = formatTargetEntry(next, await store.bootId())
+      if (text !== found.notedText) await store.write(notedPath(name), text)
+    }
   }
-  const writeKept = async (path: string, now: KeptEntry, next: KeptEntry): Promise<void> => {
+  const writeKept = async (path: string, now: string | undefined, next: KeptEntry): Promise<void> => {
     const text = formatKeptEntry(next)
-    if (next.records.length + next.changes.length === 0) await store.remove(path)
-    else if (text === formatKeptEntry(now)) return
+    if (next.intents.length + next.changes.length === 0) await store.remove(path)
+    else if (text === now) return
     else await store.write(path, text)
     // The rename too: a power cut must not leave the record and take the note.
-    await files.sync(folderOf(path))
+    await store.sync(folderOf(path))
   }
+  const strike = (now: TargetEntry, { intents = [], changes = [], jobs = [], logins = [] }: Done): TargetEntry => ({
+    intents: now.intents.filter(({ endpoint }) => !intents.includes(endpoint)),
+    changes: now.changes.filter(({ path }) => !changes.includes(path)),
+    logins: now.logins.filter(login => !logins.includes(login)),
+    jobs: Object.fromEntries(Object.entries(now.jobs).filter(([job]) => !jobs.includes(job))),
+  })
+  const noteTarget: TargetJournal['noteTarget'] = async (name, { logins = [], jobs = {} }) =>
+    await change(name, now => ({
+      ...now,
+      logins: [...new Set([...now.logins, ...logins])],
+      jobs: { ...now.jobs, ...jobs },
+    }))
   return {
     tryTarget,
     target: async name => {
@@ -84,28 +113,37 @@ export function createTargetJournal(files: Files, store: Store): TargetJournal {
       return found
     },
     hasTarget: async name => (await store.has(notedPath(name))) || (await store.has(keptPath(name))),
-    noteTarget: async (name, { records = [], logins = [], discoveries = [], jobs = {} }) =>
+    hasFormerNotes: async name => {
+      const found = await read(name)
+      return !('reason' in found) && found.noted.intents.length > 0
+    },
+    moveFormerNotes: async name => await change(name, now => now),
+    noteTarget,
+    noteIntents: async (name, endpoints, jobs, withinMs) => {
+      await noteTarget(name, { jobs })
+      // Whose clock stamps the records, stamps this note.
+      const sinceMs = Math.max(0, (await store.writtenMs(notedPath(name))) - STAMP_MS)
+      const within = { sinceMs, untilMs: sinceMs + STAMP_MS + withinMs }
       await change(name, now => ({
         ...now,
-        records: [...new Set([...now.records, ...records])],
-        logins: [...new Set([...now.logins, ...logins])],
-        discoveries: [...new Set([...now.discoveries, ...discoveries])],
-        jobs: { ...now.jobs, ...jobs },
-      })),
+        intents: [
+          ...now.intents.filter(({ endpoint }) => !endpoints.includes(endpoint)),
+          ...endpoints.map(endpoint => ({ endpoint, within })),
+        ],
+      }))
+    },
+    noteMade: async (name, made, done) =>
+      await change(name, now => {
+        const next = strike(now, { ...done, changes: [...(done.changes ?? []), ...made.map(({ path }) => path)] })
+        return { ...next, changes: [...next.changes, ...made] }
+      }),
     noteChange: async (name, added) =>
       await change(name, now => {
         const before = now.changes.find(({ path }) => path === added.path)
         const others = now.changes.filter(({ path }) => path !== added.path)
         return { ...now, changes: [...others, before === undefined ? added : mergeChanges(before, added)] }
       }),
-    strikeTarget: async (name, { records = [], changes = [], jobs = [], logins = [], discoveries = [] }) =>
-      await change(name, now => ({
-        records: now.records.filter(record => !records.includes(record)),
-        changes: now.changes.filter(({ path }) => !changes.includes(path)),
-        logins: now.logins.filter(login => !logins.includes(login)),
-        discoveries: now.discoveries.filter(discovery => !discoveries.includes(discovery)),
-        jobs: Object.fromEntries(Object.entries(now.jobs).filter(([job]) => !jobs.includes(job))),
-      })),
+    strikeTarget: async (name, done) => await change(name, now => strike(now, done)),
     forgetTarget: async name => await change(name, () => EMPTY_TARGET),
     targets: async () => {
       const lists = [await store.list(NOTED), await store.list(KEPT)]
@@ -115,6 +153,9 @@ export function createTargetJournal(files: Files, store: Store): TargetJournal {
     unreadableTargets: async () => {
       const found: UnreadableEntry[] = []
       for (const folder of [NOTED, KEPT]) {
+        const flaws = await store.flaws(folder)
+        found.push(...flaws)
+        if (flaws.some(({ isUnsafe }) => isUnsafe === true)) continue
         for (const name of (await store.list(folder)).names) {
           const path = `${folder}/${name}`
           const target = readTargetName(name)
@@ -129,22 +170,10 @@ export function createTargetJournal(files: Files, store: Store): TargetJournal {
 
 const NO_NAME = { reason: 'is not named after a target' }
 
-function merge({ noted, kept }: { readonly noted: TargetEntry; readonly kept: KeptEntry }): TargetEntry {
-  return { ...noted, records: [...new Set([...kept.records, ...noted.records])], changes: kept.changes }
-}
-
-/**
- * Who changes again what was changed before has the first value to put back, unless somebody else changed it in between.
- * All of our values count, since whoever noted one may have been killed before it was written.
- */
-function mergeChanges(earlier: RecordChange, later: RecordChange): RecordChange {
-  const former = new Map(earlier.former)
-  for (const [name, { before, ours }] of later.former) {
-    const known = former.get(name)
-    const isOurs = known?.ours.includes(before) === true
-    former.set(name, isOurs ? { before: known.before, ours: [...new Set([...known.ours, ...ours])] } : { before, ours })
-  }
-  return { ...later, former }
+/** Intents of an earlier version, in the entry that a boot ends, belong with those that are kept. */
+function merge({ noted, kept }: Pick<Found, 'noted' | 'kept'>): TargetEntry {
+  const others = noted.intents.filter(({ endpoint }) => !kept.intents.some(intent => intent.endpoint === endpoint))
+  return { ...noted, intents: [...kept.intents, ...others], changes: kept.changes }
 }
 
 function readTargetName(name: string): Iqn | undefined {

@@ -5,10 +5,13 @@ import { collectFailures } from '../../flow/collect.ts'
 import { releaseAbandoned } from '../../flow/link-lock.ts'
 import type { Context } from '../context.ts'
 import { detachLocked } from '../detach.ts'
+import { settleAlone } from '../detaching/discoveries.ts'
 import { leaveTarget } from '../detaching/leave.ts'
 import { restoreQueueing } from '../detaching/queueing.ts'
+import { withTarget } from '../locks.ts'
 import { OPERATION_TIMEOUT_MS, runOnLun } from '../operation.ts'
-import { isStillGone, type ReconcileAction } from './plan.ts'
+import type { ReconcileAction } from './action.ts'
+import { isStillGone } from './plan.ts'
 
 interface ActionOptions {
   readonly onEvent?: Observer | undefined
@@ -49,6 +52,13 @@ async function applyAction(context: Context, action: ReconcileAction, options: A
     case 'discard':
       await context.nodeDb.removeDrafts(options)
       break
+    case 'restore':
+      // What stays is told by a notice.
+      await settleAlone(context, action.portal, { ...options, timeoutMs: OPERATION_TIMEOUT_MS }, () => {})
+      break
+    case 'keep':
+      await keep(context, action.target, options)
+      break
   }
 }
 
@@ -78,6 +88,13 @@ async function requeue(context: Context, place: Place, options: ActionOptions): 
   })
 }
 
+async function keep({ host, journal }: Context, name: string, { signal }: ActionOptions): Promise<void> {
+  const target = iqn(name)
+  await withTarget(host, target, { signal, timeoutMs: OPERATION_TIMEOUT_MS }, async () => {
+    await journal.moveFormerNotes(target)
+  })
+}
+
 function operationOn({ target, lun }: Place): Parameters<typeof runOnLun>[1] {
   return { operation: 'reconcile', target: iqn(target), lun }
 }
@@ -100,6 +117,10 @@ export function describeAction(action: ReconcileAction): string {
       return `have the map of LUN ${action.lun} of ${action.target} queue again`
     case 'leave':
       return `leave ${action.target}`
+    case 'restore':
+      return `put back the discovery record of ${action.portal}`
+    case 'keep':
+      return `note for good the node records of ${action.target}`
     case 'unlock':
     case 'discard':
       return `remove ${action.path}`

@@ -2,8 +2,11 @@ import { multipathWwid, readBlockDevice } from '../../block/block-device.ts'
 import { holderOf } from '../../flow/link-lock.ts'
 import { DB_LOCK, DB_LOCK_FOLDER } from '../../iscsi/db-lock.ts'
 import { type IscsiSession, sessionPortal } from '../../iscsi/session.ts'
+import { lookAtRecord } from '../../iscsi/standing-record.ts'
 import type { Context } from '../context.ts'
+import { claimedRecords, STAYS } from '../detaching/own-records.ts'
 import { ourSessions } from '../journal/jobs.ts'
+import { unlessUnsafe } from '../journal/unless-unsafe.ts'
 
 /** Something that is not as it should be, and not ours to change. */
 export interface ReconcileNotice {
@@ -13,6 +16,7 @@ export interface ReconcileNotice {
     | 'missing-lun'
     | 'empty-map'
     | 'broken-record'
+    | 'foreign-record'
     | 'database-lock'
     | 'unreadable-entry'
   /** What it is about: a session, a LUN, a map, a file. */
@@ -23,8 +27,9 @@ export interface ReconcileNotice {
 
 /** What a person should know of sessions, LUNs, maps, records and locks. */
 export async function findNotices(context: Context): Promise<readonly ReconcileNotice[]> {
+  const looks = [sessions, missingLuns, emptyMaps, brokenRecords, foreignRecords, databaseLock, unreadableEntries]
   const found = await Promise.all(
-    [sessions, missingLuns, emptyMaps, brokenRecords, databaseLock, unreadableEntries].map(look => look(context))
+    looks.map(async look => await unlessUnsafe<readonly ReconcileNotice[]>(look(context), []))
   )
   return found.flat()
 }
@@ -99,6 +104,21 @@ async function brokenRecords({ nodeDb }: Context): Promise<readonly ReconcileNot
   }))
 }
 
+/** Records that stand where one of ours is noted, and are not it: they stay. */
+async function foreignRecords({ host, nodeDb, journal }: Context): Promise<readonly ReconcileNotice[]> {
+  const notices: ReconcileNotice[] = []
+  for (const target of await journal.targets()) {
+    const noted = await journal.tryTarget(target)
+    if ('reason' in noted) continue
+    for (const { path, isOurs } of await claimedRecords({ host, nodeDb }, target, noted)) {
+      const found = await lookAtRecord(host.files, path)
+      if (found === undefined || isOurs(found)) continue
+      notices.push({ kind: 'foreign-record', subject: path, message: `${path} ${STAYS}` })
+    }
+  }
+  return notices
+}
+
 /** iscsiadm's lock carries no name, so that it was left behind shows only by there being no iscsiadm. */
 async function databaseLock({ host }: Context): Promise<readonly ReconcileNotice[]> {
   const { files } = host
@@ -112,9 +132,12 @@ async function databaseLock({ host }: Context): Promise<readonly ReconcileNotice
 }
 
 async function unreadableEntries({ journal }: Context): Promise<readonly ReconcileNotice[]> {
-  return (await journal.unreadable()).map(({ path, reason }) => ({
+  return (await journal.unreadable()).map(({ path, reason, isUnsafe }) => ({
     kind: 'unreadable-entry',
     subject: path,
-    message: `${path} ${reason}: what it is about stays as it is, until somebody sees who uses it and removes the file`,
+    message:
+      isUnsafe === true
+        ? `${path} ${reason}: no note in it is believed, and nothing is done, until nobody but root can write there`
+        : `${path} ${reason}: what it is about stays as it is, until somebody sees who uses it and removes the file`,
   }))
 }

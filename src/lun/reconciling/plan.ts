@@ -12,27 +12,8 @@ import type { JournalledLun, LunPlace } from '../journal/journal.ts'
 import { domainOf } from '../journal/owner.ts'
 import { uptimeMs } from '../journal/uptime.ts'
 import { FORMER_LUN_LOCKS, isAtWork, LUN_LOCKS, VOLUME_LOCKS } from '../locks.ts'
-
-/** Something to be done; everything in it was made by this library. */
-export type ReconcileAction =
-  /** Lets go of a LUN for an owner that is gone, and detaches it if that was the last one. */
-  | {
-      readonly kind: 'release'
-      readonly target: string
-      readonly lun: number
-      readonly owner: string
-      readonly why: string
-    }
-  /** Strikes a LUN out of the journal that cannot be there any more. */
-  | { readonly kind: 'forget'; readonly target: string; readonly lun: number; readonly why: string }
-  /** Ends sessions on which no LUN lives, and with the last one deletes our node records. */
-  | { readonly kind: 'leave'; readonly target: string; readonly why: string }
-  /** Has a map wait again for a path that works: a detach by force left it failing I/O. */
-  | { readonly kind: 'requeue'; readonly target: string; readonly lun: number; readonly why: string }
-  /** Removes the lock of a process that is dead. */
-  | { readonly kind: 'unlock'; readonly path: string; readonly why: string }
-  /** Removes the draft of a node or discovery record, which may hold a secret. */
-  | { readonly kind: 'discard'; readonly path: string; readonly why: string }
+import type { ReconcileAction } from './action.ts'
+import { planDiscoveries, planFormerNotes, planRecordDrafts } from './plan-records.ts'
 
 /** What has to be done so that nothing is left of processes and guests that are gone. */
 export async function planActions(context: Context): Promise<readonly ReconcileAction[]> {
@@ -41,6 +22,7 @@ export async function planActions(context: Context): Promise<readonly ReconcileA
   return [
     ...releases.flat(),
     ...(await planDrafts(context)),
+    ...(await planDiscoveries(context)),
     ...(await planTargets(context, luns)),
     ...(await planLocks(context)),
     ...(await planRecordDrafts(context)),
@@ -120,9 +102,13 @@ async function planTargets(context: Context, luns: readonly JournalledLun[]): Pr
     (await journal.targets()).map(async (target): Promise<readonly ReconcileAction[]> => {
       const isHeld = luns.some(lun => lun.target === target && !lun.isStale)
       const sessions = await idleSessions(context, target)
-      if (sessions.length > 0) return [{ kind: 'leave', target, why: `no LUN lives on ${sessions.join(', ')}` }]
-      if (isHeld || !(await isToLeave(context, target))) return []
-      return [{ kind: 'leave', target, why: 'no LUN of it is attached' }]
+      const leave: readonly ReconcileAction[] =
+        sessions.length > 0
+          ? [{ kind: 'leave', target, why: `no LUN lives on ${sessions.join(', ')}` }]
+          : !isHeld && (await isToLeave(context, target))
+            ? [{ kind: 'leave', target, why: 'no LUN of it is attached' }]
+            : []
+      return !isHeld && leave.length > 0 ? leave : [...leave, ...(await planFormerNotes(context, target))]
     })
   )
   return idle.flat()
@@ -132,14 +118,14 @@ async function planTargets(context: Context, luns: readonly JournalledLun[]): Pr
 async function isToLeave({ journal, iscsiadm }: Context, target: Iqn): Promise<boolean> {
   const noted = await journal.tryTarget(target)
   if ('reason' in noted) return false
-  const { records, changes, logins, discoveries, jobs } = noted
+  const { intents, changes, logins, jobs } = noted
   const keys: readonly (string | undefined)[] = (await iscsiadm.sessions({ target })).map(sessionKey)
-  const isDraft = [records, changes, logins].every(list => list.length === 0)
-  if (keys.length === 0 || isDraft || discoveries.length + Object.keys(jobs).length > 0) return true
+  const isDraft = [intents, changes, logins].every(list => list.length === 0)
+  if (keys.length === 0 || isDraft || Object.keys(jobs).length > 0) return true
   const isOver = (endpoint: string): boolean => !keys.includes(endpoint) && !keys.includes(undefined)
   return (
-    [...records, ...logins].some(isOver) ||
-    changes.some(({ endpoint }) => isOver(endpoint) || !logins.includes(endpoint))
+    [...intents.map(({ endpoint }) => endpoint), ...logins].some(isOver) ||
+    changes.some(({ endpoint, made }) => isOver(endpoint) || (made === undefined && !logins.includes(endpoint)))
   )
 }
 
@@ -162,15 +148,6 @@ async function planLocks({ host }: Context): Promise<readonly ReconcileAction[]>
   }
   const abandoned = await Promise.all(paths.map(async path => await isAbandoned(files, path)))
   return paths.filter((_, n) => abandoned[n]).map(path => ({ kind: 'unlock', path, why: 'its process is dead' }))
-}
-
-async function planRecordDrafts({ host, nodeDb }: Context): Promise<readonly ReconcileAction[]> {
-  const drafts = await nodeDb.drafts()
-  if (drafts.length === 0) return []
-  const lock = `${DB_LOCK_FOLDER}/${DB_LOCK}`
-  // Somebody may be writing it just now.
-  if ((await host.files.stat(lock)) !== undefined && !(await isAbandoned(host.files, lock))) return []
-  return drafts.map(path => ({ kind: 'discard', path, why: 'whoever wrote it died before it was a record' }))
 }
 
 /** Whether a release is still wanted. The caller has the LUN's lock, so nobody else is at it. */

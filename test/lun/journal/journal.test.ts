@@ -10,7 +10,7 @@ const targetPath = `/run/xen-lun/targets/${target}.json`
 const lunPath = `/run/xen-lun/luns/${target},0.json`
 const BOOT = '/proc/sys/kernel/random/boot_id'
 const keptPath = `/var/lib/xen-lun/records/${target}.json`
-const empty = { records: [], changes: [], logins: [], jobs: {}, discoveries: [] }
+const empty = { intents: [], changes: [], logins: [], jobs: {} }
 
 const booted = (files: Record<string, string> = {}) => createMemoryFiles({ files: { [BOOT]: 'boot-1\n', ...files } })
 
@@ -25,25 +25,21 @@ describe('of a target', () => {
     const files = booted()
     const journal = createJournal(files)
     const job = await journal.job(5)
-    await journal.noteTarget(target, { records: ['10.0.0.1:3260 default'], logins: ['a', 'b'] })
-    await journal.noteTarget(target, { records: ['10.0.0.1:3260 default'], jobs: { 'login a': job } })
-    await journal.noteTarget(target, { jobs: { 'login b': job }, discoveries: ['10.0.0.1:3260'] })
+    await journal.noteIntents(target, ['10.0.0.1:3260 default'], { 'record a': job }, 5000)
+    await journal.noteTarget(target, { logins: ['a', 'b'], jobs: { 'login a': job } })
+    await journal.noteIntents(target, ['10.0.0.1:3260 default'], { 'login b': job }, 5000)
+    const within = { sinceMs: 0, untilMs: 6000 }
     expect(await journal.target(target)).toEqual({
       ...empty,
-      records: ['10.0.0.1:3260 default'],
+      intents: [{ endpoint: '10.0.0.1:3260 default', within }],
       logins: ['a', 'b'],
-      jobs: { 'login a': job, 'login b': job },
-      discoveries: ['10.0.0.1:3260'],
+      jobs: { 'record a': job, 'login a': job, 'login b': job },
     })
     expect([files.modes.get(targetPath), files.modes.get(keptPath)]).toEqual([0o600, 0o600])
-    await journal.strikeTarget(target, { jobs: ['login a'], logins: ['b'], discoveries: ['10.0.0.1:3260'] })
-    expect(await journal.target(target)).toEqual({
-      ...empty,
-      records: ['10.0.0.1:3260 default'],
-      logins: ['a'],
-      jobs: { 'login b': job },
-      discoveries: [],
-    })
+    await journal.strikeTarget(target, { jobs: ['login a', 'record a'], logins: ['b'] })
+    const made = { path: '/p', endpoint: '10.0.0.1:3260 default', former: new Map(), made: { inode: 1, mtimeMs: 2 } }
+    await journal.noteMade(target, [made], { intents: ['10.0.0.1:3260 default'], jobs: ['record a'] })
+    expect(await journal.target(target)).toEqual({ ...empty, changes: [made], logins: ['a'], jobs: { 'login b': job } })
     expect([await journal.hasTarget(target), await journal.targets()]).toEqual([true, [target]])
     await journal.forgetTarget(target)
     expect([files.contents.has(targetPath), files.contents.has(keptPath)]).toEqual([false, false])
@@ -54,14 +50,9 @@ describe('of a target', () => {
     const files = booted()
     const journal = createJournal(files)
     const job = await journal.job(5)
-    await journal.noteTarget(target, {
-      records: ['r'],
-      logins: ['l'],
-      jobs: { 'login l': job },
-      discoveries: ['10.0.0.1'],
-    })
-    const after = reboot(files)
-    expect(await after.target(target)).toEqual({ ...empty, records: ['r'] })
+    await journal.noteIntents(target, ['r'], { 'record r': job }, 5000)
+    await journal.noteTarget(target, { logins: ['l'], jobs: { 'login l': job } })
+    expect(await reboot(files).target(target)).toMatchObject({ ...empty, intents: [{ endpoint: 'r' }] })
   })
 
   test('a draft of one who was killed counts as a note, and goes with it', async () => {
@@ -73,14 +64,30 @@ describe('of a target', () => {
     expect(files.contents.has(draft)).toBe(false)
   })
 
-  test('what the version before noted is read: no version, and the records in /run', async () => {
-    const text = JSON.stringify({ bootId: 'boot-1', records: ['r'], logins: ['l'], discoveries: [], jobs: {} })
-    const files = booted({ [targetPath]: text })
+  test('what earlier versions noted is read: no version, records in /run, and no files of what was made', async () => {
+    const text = JSON.stringify({
+      bootId: 'boot-1',
+      records: ['r'],
+      logins: ['l'],
+      discoveries: ['10.0.0.1'],
+      jobs: {},
+    })
+    const change = { path: '/p', endpoint: 'e', former: { 'node.session.scan': { before: 'auto', ours: ['manual'] } } }
+    const kept = JSON.stringify({ version: 1, records: ['k'], changes: [change] })
+    const files = booted({ [targetPath]: text, [keptPath]: kept })
     const journal = createJournal(files)
-    expect(await journal.target(target)).toEqual({ ...empty, records: ['r'], logins: ['l'] })
+    const intents = ['k', 'r', 'discovery 10.0.0.1'].map(endpoint => ({ endpoint }))
+    const changes = [{ ...change, former: new Map(Object.entries(change.former)) }]
+    expect(await journal.target(target)).toEqual({ ...empty, intents, changes, logins: ['l'] })
+    expect(await journal.hasFormerNotes(target)).toBe(true)
+    await journal.moveFormerNotes(target)
+    expect(await journal.hasFormerNotes(target)).toBe(false)
+    expect(files.contents.get(targetPath)).not.toContain('records')
     await journal.strikeTarget(target, { logins: ['l'] })
-    expect(await journal.target(target)).toEqual({ ...empty, records: ['r'] })
+    expect(await journal.target(target)).toEqual({ ...empty, intents, changes })
     expect([files.contents.has(targetPath), files.contents.has(keptPath)]).toEqual([false, true])
+    files.contents.set(BOOT, 'boot-2\n')
+    expect((await journal.target(target)).intents).toEqual(intents)
   })
 
   test('what was changed in records is kept beyond a boot, with its first value and all of ours', async () => {
@@ -100,6 +107,42 @@ describe('of a target', () => {
     expect(files.contents.has(keptPath)).toBe(false)
   })
 
+  test('a record that was made stays so when it is changed again, unless somebody else had changed it', async () => {
+    const journal = createJournal(booted())
+    const of = (before: string, ...ours: readonly string[]) => ({ before, ours })
+    const change = { path: '/p', endpoint: 'e' }
+    const made = {
+      ...change,
+      made: { inode: 1, mtimeMs: 2 },
+      former: new Map([
+        ['scan', of('auto', 'manual')],
+        ['time', of('15', '5')],
+      ]),
+    }
+    await journal.noteMade(target, [made], {})
+    const secret = ['node.session.auth.password', of('', 'hush')] as const
+    await journal.noteChange(target, { ...change, former: new Map([['time', of('5', '9')], secret]) })
+    const later = {
+      ...made,
+      former: new Map([
+        ['scan', of('auto', 'manual')],
+        ['time', of('15', '5', '9')],
+      ]),
+    }
+    expect((await journal.target(target)).changes).toEqual([later])
+    const theirs = {
+      ...change,
+      former: new Map([
+        ['scan', of('auto', 'manual')],
+        ['time', of('77', '9')],
+      ]),
+    }
+    await journal.noteChange(target, theirs)
+    expect((await journal.target(target)).changes).toEqual([theirs])
+    await journal.noteMade(target, [made], {})
+    expect((await journal.target(target)).changes).toEqual([made])
+  })
+
   const unreadable = [
     '',
     '{',
@@ -114,7 +157,17 @@ describe('of a target', () => {
   ]
   test.each([
     ...unreadable.map(text => [targetPath, text]),
-    ...['', '{', '[]', '{}', '{"records":[],"changes":[{}]}', '{"version":2}'].map(text => [keptPath, text]),
+    ...[
+      '',
+      '{',
+      '[]',
+      '{}',
+      '{"records":[],"changes":[{}]}',
+      '{"version":2}',
+      '{"version":3,"intents":[],"changes":[]}',
+    ].map(text => [keptPath, text]),
+    [keptPath, '{"version":2,"intents":[{}],"changes":[]}'],
+    [keptPath, '{"version":2,"intents":[],"changes":[{"path":"/p","endpoint":"e","former":{},"made":1}]}'],
   ])('of %s nothing is known, and nothing is written over it: %s', async (path, text) => {
     const files = booted({ [path]: text })
     const journal = createJournal(files)
