@@ -13,6 +13,7 @@ import { startLogin } from './login.ts'
 import { endLogins } from './made.ts'
 import type { PathContext } from './path.ts'
 import { type PathRun, startPath } from './paths.ts'
+import { ensureRecord } from './records.ts'
 
 /** The missing paths of an attach that has returned. */
 export interface LatePaths {
@@ -110,6 +111,8 @@ async function tryAgain(shared: PathContext, { endpoint }: PathRun, signal: Abor
   return await whileAttached(context, operation, signal, async () => {
     const login = await withTarget(context.host, target, { timeoutMs: LOCK_MS, signal }, async () => {
       await finishJobs(context, target, { withLogins: false, signal })
+      // Since the attach somebody may have deleted or changed the record.
+      await ensureRecord(shared, endpoint, signal)
       return await startLogin(alone, [endpoint], signal)
     })
     const run = startPath(alone, endpoint, login, signal)

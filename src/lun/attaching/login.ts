@@ -9,7 +9,7 @@ import { liveSession, sessionsAt } from './endpoints.ts'
 import { loginError, unusable } from './login-error.ts'
 import type { Made } from './made.ts'
 import type { PathContext } from './path.ts'
-import { areAll } from './records.ts'
+import { areAll, ensureRecord } from './records.ts'
 
 /** Time iscsiadm takes beyond the login itself, on a slow host. */
 const MARGIN_MS = 15_000
@@ -61,6 +61,7 @@ export async function startLogin(
           await entrance.withTarget(async () => {
             hasTriedAgain = true
             const absent = sessionsAt(await iscsiadm.sessions({ target }), endpoint).length === 0 ? [endpoint] : []
+            await ensureRecord(shared, endpoint, stop)
             for (const [name, call] of await callAll(shared, absent, stop)) calls.set(name, call)
           })
         })
