@@ -6,7 +6,12 @@
  */
 const FLOORS = [
   [{ name: 'core', path: 'core/' }],
-  [{ name: 'ports', path: 'host/(command|executor|files|clock|locks|looks|host|byte-channel|process-id|own-path)\\.ts$' }],
+  [
+    {
+      name: 'ports',
+      path: 'host/(command|executor|files|clock|locks|looks|host|byte-channel|process-id|own-path)\\.ts$',
+    },
+  ],
   [{ name: 'flow', path: 'flow/' }],
   [{ name: 'adapters', path: 'host/' }],
   [
