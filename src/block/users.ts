@@ -2,7 +2,7 @@ import type { DeviceUser } from '../core/error-details.ts'
 import type { Files } from '../host/files.ts'
 import { type MountedFileSystem, parseMountinfo } from './mountinfo.parse.ts'
 import type { StackedDevice } from './stack.ts'
-import type { XenBackend } from './xen-backends.ts'
+import { type BackendStatus, readBackendStatus, type XenBackend } from './xen-backends.ts'
 
 /**
  * Who uses these devices, as far as tables tell: what is stacked on them, mounts, swap, and Xen block backends. What no
@@ -22,6 +22,11 @@ export async function findUsers(
   const swapNodes = await Promise.all(
     swapPaths(swaps).map(async path => ({ name: path, numbers: [await numberOf(path)] }))
   )
+  const served = await Promise.all(
+    backends
+      .filter(({ major, minor }) => stack.some(device => device.major === major && device.minor === minor))
+      .map(async backend => ({ ...backend, ...(await readBackendStatus(files, backend)) }))
+  )
   const byName = new Map(stack.map(device => [device.name, device]))
   return stack.flatMap(device => {
     const number = `${device.major}:${device.minor}`
@@ -34,7 +39,7 @@ export async function findUsers(
         .map(name => user('holder', labelOf(name, byName.get(name)))),
       ...at(mounts).map(name => user('mount', name)),
       ...at(swapNodes).map(name => user('swap', name)),
-      ...backends
+      ...served
         .filter(backend => isOf(backend, device))
         .map(backend => ({ ...user('xen-backend', backend.name), ...stateOf(backend) })),
     ]
@@ -74,7 +79,7 @@ function isOf(backend: XenBackend, { major, minor }: StackedDevice): boolean {
   return backend.major === major && backend.minor === minor
 }
 
-function stateOf({ state }: XenBackend): Pick<DeviceUser, 'state'> {
+function stateOf({ state }: BackendStatus): Pick<DeviceUser, 'state'> {
   return state === undefined ? {} : { state }
 }
 

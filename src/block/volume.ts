@@ -52,12 +52,13 @@ async function descend(
   const name = folder.slice(at + 1)
   if (stack.names.has(name)) return
   stack.names.add(name)
+  const isOf = (kind: string): boolean => name.startsWith(kind)
   const [partition, uuid, wwid, slaves, backing] = await Promise.all([
     files.read(`${folder}/partition`),
-    files.read(`${folder}/dm/uuid`),
-    diskWwid(files, name),
+    isOf('dm-') ? files.read(`${folder}/dm/uuid`) : undefined,
+    isOf('dm-') ? undefined : diskWwid(files, name),
     files.list(`${folder}/slaves`),
-    files.read(`${folder}/loop/backing_file`),
+    isOf('loop') ? files.read(`${folder}/loop/backing_file`) : undefined,
   ])
   const [, mapped] = MULTIPATH.exec(uuid?.trim() ?? '') ?? []
   for (const found of [mapped, wwid]) if (found !== undefined) stack.wwids.add(found)

@@ -7,6 +7,10 @@ export interface XenBackend {
   readonly domid: number
   readonly major: number
   readonly minor: number
+}
+
+/** What a backend does now. */
+export interface BackendStatus {
   /** `Connected`, `Closing`, … as in xenbus_strstate(). */
   readonly state: string | undefined
   /** `r` or `w`. */
@@ -22,23 +26,20 @@ export async function findXenBackends(files: Files): Promise<readonly XenBackend
   return found.filter(backend => backend !== undefined)
 }
 
+/** What a backend does; nothing of one that is gone. */
+export async function readBackendStatus(files: Files, { name }: Pick<XenBackend, 'name'>): Promise<BackendStatus> {
+  const [state, mode] = await Promise.all([readAttribute(files, name, 'state'), readAttribute(files, name, 'mode')])
+  return { state, mode }
+}
+
+async function readAttribute(files: Files, name: string, attribute: string): Promise<string | undefined> {
+  return (await files.read(`${FOLDER}/${name}/${attribute}`).catch(() => undefined))?.trim()
+}
+
 async function readBackend(files: Files, name: string): Promise<XenBackend | undefined> {
-  const attribute = async (file: string): Promise<string | undefined> =>
-    (await files.read(`${FOLDER}/${name}/${file}`).catch(() => undefined))?.trim()
-  const [number = '', state, mode] = await Promise.all([
-    attribute('physical_device'),
-    attribute('state'),
-    attribute('mode'),
-  ])
+  const number = (await readAttribute(files, name, 'physical_device')) ?? ''
   const [, domid] = /^vbd-(\d+)-\d+$/.exec(name) ?? []
   const [, major, minor] = /^([0-9a-f]{1,8}):([0-9a-f]{1,8})$/i.exec(number) ?? []
   if (domid === undefined || major === undefined || minor === undefined) return undefined
-  return {
-    name,
-    domid: Number(domid),
-    major: Number.parseInt(major, 16),
-    minor: Number.parseInt(minor, 16),
-    state,
-    mode,
-  }
+  return { name, domid: Number(domid), major: Number.parseInt(major, 16), minor: Number.parseInt(minor, 16) }
 }

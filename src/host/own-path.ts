@@ -41,7 +41,9 @@ export async function findOwnFolder(
 ): Promise<boolean> {
   const names = path.split('/').filter(name => name !== '')
   const folders = names.map((_, n) => `/${names.slice(0, n + 1).join('/')}`)
-  const [uid, ...stats] = await Promise.all([ownUid(files), ...folders.map(async name => await files.linkStat(name))])
+  const stats = await Promise.all(folders.map(async name => await files.linkStat(name)))
+  const isAllRoots = stats.every(stat => stat === undefined || stat.uid === ROOT)
+  const uid = isAllRoots ? ROOT : await ownUid(files)
   let isShared = false
   for (const [n, folder] of folders.entries()) {
     const stat = stats[n]

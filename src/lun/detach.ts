@@ -16,7 +16,7 @@ import { currentOwners, isLasting } from './journal/expiry.ts'
 import { withVolume } from './locks.ts'
 import { type LunOptions, OPERATION_TIMEOUT_MS, type Operation, runOnLun } from './operation.ts'
 import { checkAddress, type LunAddress } from './request.ts'
-import { findHoldersElsewhere } from './volume/elsewhere.ts'
+import { isHeldElsewhere } from './volume/elsewhere.ts'
 import { type FoundLun, findLun } from './volume/find-lun.ts'
 import { hasLiveForeignPath } from './volume/foreign-paths.ts'
 import { assertUnused, describeBusy, findFinalUser } from './volume/in-use.ts'
@@ -150,7 +150,7 @@ async function takeAway(
   const forced = createForce(context, operation, found, force)
   const hasOtherPath = await hasLiveForeignPath(context, found, operation.signal)
   // Whoever has it by another target keeps the map, be it without a path that works: only its users are in the way.
-  const isMapKept = hasOtherPath || (await findHoldersElsewhere(context, operation, found.wwid)).length > 0
+  const isMapKept = hasOtherPath || (await isHeldElsewhere(context, operation, found))
   const used = await operation.step('in-use', async () => {
     try {
       // By force, what waits in the map is failed if need be, so that processes let go of it.

@@ -1,15 +1,14 @@
-import type { Files } from '../../host/files.ts'
 import type { Context } from '../context.ts'
 import type { Expiry } from '../journal/entries.ts'
 import { withVolume } from '../locks.ts'
 import type { Operation } from '../operation.ts'
 import type { AttachWish } from '../request.ts'
 import { assertOneDevice, findTwins } from '../volume/elsewhere.ts'
-import { describeLun, findDevices, findOnHost } from '../volume/find-lun.ts'
+import { describeLun, findDevices, namesOf } from '../volume/find-lun.ts'
 import { assertFree } from '../volume/free.ts'
 import { assertSize } from '../volume/lun-identity.ts'
 import { isReadOnly, type ProvenDevice, proveDevice } from '../volume/proof.ts'
-import { guardSharing } from '../volume/sharing.ts'
+import { assertNotShared, guardSharing } from '../volume/sharing.ts'
 import { makeWhole } from '../volume/size.ts'
 import type { VolumeDevices } from '../volume/users.ts'
 import type { Attachment } from './attachment.ts'
@@ -38,19 +37,22 @@ export async function handOver(
   receive: ((device: HandedOver) => Promise<void>) | undefined
 ): Promise<Held> {
   const { wwid } = identity
-  const guarded = wish.sharing === 'refused' ? await findOnHost(context, operation, wwid) : undefined
-  return await guardSharing(context, operation, guarded, { isUser: hold.ttlMs === undefined }, async domids => {
-    // Whoever hands it over, or flushes its map, by another target does so before, and is seen, or afterwards, and sees us.
-    const held = await withVolume(context.host, wwid, operation, async () => {
-      await assertOneDevice(context, operation, wwid, found.block)
+  const isUser = hold.ttlMs === undefined
+  // Whoever hands it over, or flushes its map, by another target does so before, and is seen, or afterwards, and sees us.
+  return await withVolume(context.host, wwid, operation, async () => {
+    return await guardSharing(context, operation, wwid, async () => {
       const devices = await findDevices(context, await context.iscsiadm.sessions(operation), operation.lun)
       const volume = await describeLun(context.host.files, devices, wwid)
-      if (domids !== undefined && hold.ttlMs === undefined) {
-        await operation.step('in-use', async () => {
-          const all = await withTwins(context.host.files, volume, wwid)
-          await assertFree(context, operation, all, { device: found.block.name, domids })
-        })
+      const own = volume.disks.map(({ name }) => name)
+      const twins = await findTwins(context.host.files, wwid, own)
+      if (wish.sharing === 'refused') {
+        const domids = await assertNotShared(context, operation, namesOf(volume, wwid), { isUser })
+        const all = { ...volume, disks: [...volume.disks, ...twins], foreignPaths: [] }
+        const device = found.block.name
+        const free = async (): Promise<void> => await assertFree(context, operation, all, { device, domids })
+        if (isUser) await operation.step('in-use', free)
       }
+      await assertOneDevice(context, operation, wwid, { device: found.block, twins })
       const node = await operation.step('identity', async () => {
         const proven = await proveDevice(context, operation, found.block, wwid, devices)
         return await whole(context, operation, wish, { node: found.node, proven, volume })
@@ -58,19 +60,13 @@ export async function handOver(
       // From here on it is not taken back because of an abort: somebody may use it already.
       operation.signal.throwIfAborted()
       if (found.hctl !== undefined) await context.journal.notePlain(operation, operation.owner, found.hctl)
-      return { node, expiry: await noteHeld(context, operation, hold) }
+      const expiry = await noteHeld(context, operation, hold)
+      if (receive === undefined) return { node, expiry }
+      made.isOffered = true
+      await operation.step('hand-over', async () => await receive({ ...node, wwid }))
+      return { node, expiry }
     })
-    if (receive === undefined) return held
-    made.isOffered = true
-    await operation.step('hand-over', async () => await receive({ ...held.node, wwid }))
-    return held
   })
-}
-
-/** With the disks of the same volume by another address. */
-async function withTwins(files: Files, volume: VolumeDevices, wwid: string | undefined): Promise<VolumeDevices> {
-  const twins = await findTwins(files, wwid, [...volume.disks.map(({ name }) => name), ...volume.foreignPaths])
-  return { ...volume, disks: [...volume.disks, ...twins] }
 }
 
 interface Candidate {

@@ -6,7 +6,7 @@ import { retry } from '../../flow/retry.ts'
 import { tearDown } from '../detaching/teardown.ts'
 import { finishJobs } from '../journal/jobs.ts'
 import { withTarget, withVolume } from '../locks.ts'
-import { findHoldersElsewhere } from '../volume/elsewhere.ts'
+import { isHeldElsewhere } from '../volume/elsewhere.ts'
 import { describeLun, findDevices } from '../volume/find-lun.ts'
 import { type Entrance, whileAttached } from './entrance.ts'
 import { startLogin } from './login.ts'
@@ -93,8 +93,8 @@ async function dropForeign({ context, operation, made, identity }: PathContext, 
     const devices = all.filter(device => formatHctl(device.hctl) === hctl && made.hctls.has(hctl))
     const { map } = await describeLun(context.host.files, devices, undefined)
     await withVolume(context.host, map?.wwid, { timeoutMs: LOCK_MS, signal }, async () => {
-      const { isShared } = await describeLun(context.host.files, devices, undefined)
-      const isKept = isShared || (await findHoldersElsewhere(context, operation, map?.wwid)).length > 0
+      const now = await describeLun(context.host.files, devices, undefined)
+      const isKept = now.isShared || (await isHeldElsewhere(context, operation, { ...now, wwid: map?.wwid }))
       const foreign = isKept || map?.wwid === identity.wwid ? undefined : map
       const wwidEntries = foreign === undefined || made.wwidsBefore.includes(foreign.wwid) ? [] : [foreign.wwid]
       const leftovers = { map: foreign, devices, dirty: [], wwid: undefined, wwidEntries }

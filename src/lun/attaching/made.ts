@@ -10,7 +10,7 @@ import { otherLogins } from '../journal/jobs.ts'
 import { withTarget, withVolume } from '../locks.ts'
 import type { Operation } from '../operation.ts'
 import type { Endpoint } from '../request.ts'
-import { findHoldersElsewhere } from '../volume/elsewhere.ts'
+import { isHeldElsewhere } from '../volume/elsewhere.ts'
 import { describeLun, findDevices } from '../volume/find-lun.ts'
 import { findFinalUser } from '../volume/in-use.ts'
 import type { Leftovers } from '../volume/leftovers.ts'
@@ -95,7 +95,7 @@ async function takeDevices(
   const all = await findDevices(context, sessions, lun)
   const devices = all.filter(({ hctl }) => made.hctls.has(formatHctl(hctl)))
   const found = await describeLun(context.host.files, devices, wwid)
-  const isKept = found.isShared || (await findHoldersElsewhere(context, operation, wwid)).length > 0
+  const isKept = found.isShared || (await isHeldElsewhere(context, operation, { ...found, wwid }))
   const isNew = (entry: string | undefined): entry is string => entry !== undefined && !made.wwidsBefore.includes(entry)
   const leftovers: Leftovers = {
     map: devices.length === 0 || isKept ? undefined : found.map,

@@ -13,21 +13,23 @@ import { assertDisksFree } from './free.ts'
 import { inUse } from './in-use.ts'
 
 /** Somebody who holds the volume by another target or number, as the journal has it. */
-export interface HolderElsewhere extends LunPlace {
+interface HolderElsewhere extends LunPlace {
   readonly owner: string
   readonly noted: Owner
 }
 
 /**
- * Who holds a volume by another address than this one, for good or for a while, or is about to, and has a disk of it. Of one
- * whose disks are gone nothing is left that would need the map, as while somebody else is through with detaching it.
+ * Who holds a volume by another address than this one, for good or for a while, or is about to, and has a disk of it, one of
+ * the `twins`. Of one whose disks are gone nothing is left that would need the map, as while somebody else is through with
+ * detaching it.
  */
-export async function findHoldersElsewhere(
+async function findHoldersElsewhere(
   context: Context,
   { target, lun }: LunPlace,
-  wwid: string | undefined
+  wwid: string | undefined,
+  twins: readonly BlockDevice[]
 ): Promise<readonly HolderElsewhere[]> {
-  if (wwid === undefined) return []
+  if (wwid === undefined || twins.length === 0) return []
   const luns = (await context.journal.luns()).filter(
     ({ entry, isStale, ...place }) =>
       !isStale && entry?.wwid === wwid && !(place.target === target && place.lun === lun)
@@ -40,6 +42,17 @@ export async function findHoldersElsewhere(
     })
   )
   return found.flat()
+}
+
+/** Whether somebody holds a volume by another address than this LUN's. */
+export async function isHeldElsewhere(
+  context: Context,
+  place: LunPlace,
+  { wwid, disks }: { readonly wwid: string | undefined; readonly disks: readonly BlockDevice[] }
+): Promise<boolean> {
+  const own = disks.map(({ name }) => name)
+  const twins = await findTwins(context.host.files, wwid, own)
+  return (await findHoldersElsewhere(context, place, wwid, twins)).length > 0
 }
 
 /** Disks of the same volume besides these: through another target, or by another number. As the kernel knows them. */
@@ -66,9 +79,9 @@ export async function assertOneDevice(
   context: Context,
   operation: Operation,
   wwid: string | undefined,
-  device: Pick<BlockDevice, 'name' | 'dm'>
+  { device, twins }: { readonly device: Pick<BlockDevice, 'name' | 'dm'>; readonly twins: readonly BlockDevice[] }
 ): Promise<void> {
-  const holders = await findHoldersElsewhere(context, operation, wwid)
+  const holders = await findHoldersElsewhere(context, operation, wwid, twins)
   const users = await Promise.all(
     holders.map(async ({ owner: name, noted }): Promise<readonly DeviceUser[]> => {
       if (!isLasting(noted)) return []
@@ -102,8 +115,8 @@ export async function assertNoTwinUse(
   own: readonly string[]
 ): Promise<void> {
   const { files } = context.host
-  await assertOneDevice(context, operation, wwid, { name: MAP, dm: { name: MAP, uuid: '' } })
   const twins = await findTwins(files, wwid, own)
+  await assertOneDevice(context, operation, wwid, { device: { name: MAP, dm: { name: MAP, uuid: '' } }, twins })
   const maps = await Promise.all(twins.map(async ({ name }) => await findMapOn(files, name)))
   const plain = twins.filter((_, n) => maps[n] === undefined)
   if (plain.length > 0) await assertDisksFree(context, operation, { map: undefined, disks: plain, foreignPaths: [] })

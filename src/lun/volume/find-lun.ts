@@ -68,7 +68,11 @@ export async function describeLun(
 /** The disks and maps a LUN is on this host now. */
 export async function findOnHost(context: Context, place: LunPlace, wwid: string | undefined): Promise<VolumeOnHost> {
   const devices = await findDevices(context, await context.iscsiadm.sessions(place), place.lun)
-  const { map, disks } = await describeLun(context.host.files, devices, wwid)
+  return namesOf(await describeLun(context.host.files, devices, wwid), wwid)
+}
+
+/** A LUN's disks and map, as a volume to look for. */
+export function namesOf({ disks, map }: Pick<LunDescription, 'disks' | 'map'>, wwid: string | undefined): VolumeOnHost {
   return { wwid, names: [...disks.map(({ name }) => name), ...(map === undefined ? [] : [map.dm])] }
 }
 

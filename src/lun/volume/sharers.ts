@@ -1,4 +1,5 @@
 import { findStack, liesOn, type VolumeOnHost } from '../../block/volume.ts'
+import { readBackendStatus } from '../../block/xen-backends.ts'
 import { isLunError } from '../../core/error.ts'
 import { XENBUS_STATES } from '../../core/xenbus-state.ts'
 import { isAlive, parseProcessId } from '../../host/process-id.ts'
@@ -60,14 +61,18 @@ export async function isReadOnly(xenstore: Xenstore, backend: string): Promise<b
 
 /** What xen-blkback serves, from sysfs. */
 async function connected({ host }: Context, volume: VolumeOnHost): Promise<readonly Sharer[]> {
-  return (await findServed(host))
-    .filter(({ stack }) => liesOn(stack, volume))
-    .map(({ backend: { name, domid, mode, state } }) => ({
-      domid,
-      backend: `backend/${name.replaceAll('-', '/')}`,
-      isReadOnly: mode === 'r',
-      isClosing: state === 'Closing' || state === 'Closed',
-    }))
+  const served = (await findServed(host)).filter(({ stack }) => liesOn(stack, volume))
+  return await Promise.all(
+    served.map(async ({ backend }) => {
+      const { mode, state } = await readBackendStatus(host.files, backend)
+      return {
+        domid: backend.domid,
+        backend: `backend/${backend.name.replaceAll('-', '/')}`,
+        isReadOnly: mode === 'r',
+        isClosing: state === 'Closing' || state === 'Closed',
+      }
+    })
+  )
 }
 
 /** Backends this library has given the volume to, through whatever target, before blkback opens it. */

@@ -87,22 +87,18 @@ async function shared(
 const XEN_BLOCK_LOCK = '/var/run/xen-hotplug/block'
 
 /**
- * Checks for sharing, unless no volume is given, and hands the device over, with no script of Xen's and no other attach in between.
+ * Checks for sharing and hands a volume over with no script of Xen's and no other attach in between.
  *
- * @throws {@link LunError} `LUN_SHARED`, and what `handOver` throws
+ * @throws {@link LunError} `LOCK_TIMEOUT`, and what `handOver` throws
  */
 export async function guardSharing<T>(
-  context: Context,
+  { host }: Context,
   operation: Operation,
-  volume: VolumeOnHost | undefined,
-  options: SharingOptions,
-  handOver: (domids: readonly number[] | undefined) => Promise<T>
+  wwid: string | undefined,
+  handOver: () => Promise<T>
 ): Promise<T> {
-  const check = async (): Promise<T> => {
-    return await handOver(volume === undefined ? undefined : await assertNotShared(context, operation, volume, options))
-  }
-  if (domainOf(operation.owner) === undefined) return await check()
+  if (domainOf(operation.owner) === undefined) return await handOver()
   // Who has another volume decides about something else.
-  const lane = async (): Promise<string | undefined> => volume?.wwid
-  return await context.host.locks.withLock(XEN_BLOCK_LOCK, check, { ...operation, lane })
+  const lane = async (): Promise<string | undefined> => wwid
+  return await host.locks.withLock(XEN_BLOCK_LOCK, handOver, { ...operation, lane })
 }
