@@ -33,7 +33,7 @@ export async function readBackendStatus(files: Files, { name }: Pick<XenBackend,
 }
 
 async function readAttribute(files: Files, name: string, attribute: string): Promise<string | undefined> {
-  return (await files.read(`${FOLDER}/${name}/${attribute}`).catch(() => undefined))?.trim()
+  return (await files.read(`${FOLDER}/${name}/${attribute}`))?.trim()
 }
 
 async function readBackend(files: Files, name: string): Promise<XenBackend | undefined> {

@@ -7,6 +7,7 @@ const MOUNT = 'mnt_id:'
 
 /** As {@link Files.openFiles} wants it. One turn of the thread pool would cost more than all of it. */
 export function openFilesOf(pid: string): readonly OpenFile[] {
+  if (hasNone(pid)) return []
   const found: OpenFile[] = []
   for (const descriptor of orNothing(() => readdirSync(`/proc/${pid}/fd`)) ?? []) {
     const path = orNothing(() => readlinkSync(`/proc/${pid}/fd/${descriptor}`)) ?? ''
@@ -17,19 +18,37 @@ export function openFilesOf(pid: string): readonly OpenFile[] {
   return found
 }
 
+/**
+ * Most processes of a host are threads of its kernel, and have nothing open. Since Linux 6.2 the size of the folder is how
+ * many files there are; before it was 0, of this process, too.
+ */
+function hasNone(pid: string): boolean {
+  return sizeOf(`/proc/${pid}/fd`) === 0 && (sizeOf('/proc/self/fd') ?? 0) > 0
+}
+
+function sizeOf(path: string): number | undefined {
+  return orNothing(() => statSync(path, { throwIfNoEntry: false })?.size)
+}
+
 /** As {@link Files.statOpen} wants it: a look at all processes asks of thousands. */
 export async function statOpenFile(pid: string, descriptor: string): Promise<FileStat> {
   return toFileStat(statSync(`/proc/${pid}/fd/${descriptor}`, { bigint: true }))
 }
 
-/** A process ends, and closes what it has open, at any moment. */
+/**
+ * A process ends, and closes what it has open, at any moment; and of some the kernel tells nobody. Any other failure, such as
+ * too many open files, is none of the process.
+ */
 function orNothing<T>(look: () => T): T | undefined {
   try {
     return look()
-  } catch {
-    return undefined
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && SECRETIVE.includes(String(error.code))) return undefined
+    throw error
   }
 }
+
+const SECRETIVE = ['ENOENT', 'ESRCH', 'EACCES', 'EPERM']
 
 /** Reads `mnt_id:	27`. */
 function mountIn(info: string): string | undefined {

@@ -151,6 +151,7 @@ async function takeAway(
   const hasOtherPath = await hasLiveForeignPath(context, found, operation.signal)
   // Whoever has it by another target keeps the map, be it without a path that works: only its users are in the way.
   const isMapKept = hasOtherPath || (await isHeldElsewhere(context, operation, found))
+  const isNobodys = hasOtherPath && !(await isHeldElsewhere(context, operation, found))
   const used = await operation.step('in-use', async () => {
     try {
       // By force, what waits in the map is failed if need be, so that processes let go of it.
@@ -187,6 +188,11 @@ async function takeAway(
     throw await forced.advise(isBusy ? await describeBusy(context, operation, found) : error)
   })
   if (failed.length > 0) throw incomplete(operation, failed)
+  if (isNobodys && map !== undefined) {
+    const paths = found.foreignPaths.join(', ')
+    const message = `map ${map.name} stays, with multipath's entry of its WWID: ${paths}, by another session, is a path of it`
+    operation.emit({ type: 'warning', message })
+  }
   return { found, writes: forced.isLost() ? 'lost' : writes }
 }
 

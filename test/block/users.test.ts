@@ -142,6 +142,10 @@ describe('processes', () => {
         asked.push(path)
         return await files.stat(path)
       },
+      statOpen: async (pid: string, descriptor: string) => {
+        asked.push(`/proc/${pid}/fd/${descriptor}`)
+        return await files.statOpen(pid, descriptor)
+      },
     }
     const found = await nameProcesses(files, await readStack(files, ROOTS), await findOpenDevices(watched, inquiry()))
     return [...found.map(({ device, name }) => `${device} ${name}`), ...asked]

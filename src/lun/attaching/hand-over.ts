@@ -59,7 +59,7 @@ export async function handOver(
       })
       // From here on it is not taken back because of an abort: somebody may use it already.
       operation.signal.throwIfAborted()
-      if (found.hctl !== undefined) await context.journal.notePlain(operation, operation.owner, found.hctl)
+      await context.journal.notePlain(operation, operation.owner, found.hctl)
       const expiry = await noteHeld(context, operation, hold)
       if (receive === undefined) return { node, expiry }
       made.isOffered = true

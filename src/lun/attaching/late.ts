@@ -1,4 +1,5 @@
 import { hasCode, isLunError, LunError } from '../../core/error.ts'
+import type { FailedStep } from '../../core/error-details.ts'
 import { formatHctl } from '../../core/hctl.ts'
 import type { PathOutcome } from '../../core/path-outcome.ts'
 import { withDeadline } from '../../flow/deadline.ts'
@@ -8,6 +9,7 @@ import { finishJobs } from '../journal/jobs.ts'
 import { withTarget, withVolume } from '../locks.ts'
 import { isHeldElsewhere } from '../volume/elsewhere.ts'
 import { describeLun, findDevices } from '../volume/find-lun.ts'
+import { assertUnused } from '../volume/in-use.ts'
 import { type Entrance, whileAttached } from './entrance.ts'
 import { startLogin } from './login.ts'
 import { endLogins } from './made.ts'
@@ -82,25 +84,46 @@ export function startLatePaths(shared: PathContext, paths: readonly PathRun[], s
   }
 }
 
+const BUSY_MS = 5000
 const REMOVE_MS = 30_000
 
-/** A path to another volume must not stay: multipathd would make a map of that volume, or has. */
-async function dropForeign({ context, operation, made, identity }: PathContext, hctl: string): Promise<void> {
-  const { target, lun } = operation
+/**
+ * A path to another volume must not stay: multipathd would make a map of that volume, or has. One that somebody has taken for
+ * a disk of his own stays, and that is told.
+ */
+async function dropForeign(shared: PathContext, hctl: string): Promise<void> {
+  const { context, operation } = shared
   const { signal } = new AbortController()
-  await whileAttached(context, operation, signal, async () => {
-    const all = await findDevices(context, await context.iscsiadm.sessions({ target }), lun)
-    const devices = all.filter(device => formatHctl(device.hctl) === hctl && made.hctls.has(hctl))
-    const { map } = await describeLun(context.host.files, devices, undefined)
-    await withVolume(context.host, map?.wwid, { timeoutMs: LOCK_MS, signal }, async () => {
-      const now = await describeLun(context.host.files, devices, undefined)
-      const isKept = now.isShared || (await isHeldElsewhere(context, operation, { ...now, wwid: map?.wwid }))
-      const foreign = isKept || map?.wwid === identity.wwid ? undefined : map
-      const wwidEntries = foreign === undefined || made.wwidsBefore.includes(foreign.wwid) ? [] : [foreign.wwid]
-      const leftovers = { map: foreign, devices, dirty: [], wwid: undefined, wwidEntries }
-      const step = async <T>(_: unknown, task: () => Promise<T>): Promise<T> => await task()
-      await tearDown(context, { signal, step }, leftovers, { busyMs: REMOVE_MS, removeMs: REMOVE_MS })
-    })
+  const drop = async (): Promise<readonly FailedStep[]> => await dropLocked(shared, hctl, signal)
+  const failed = await whileAttached(context, operation, signal, drop).catch(
+    (error: unknown): readonly FailedStep[] => [
+      { step: 'in-use', message: error instanceof Error ? error.message : String(error) },
+    ]
+  )
+  const reasons = failed.map(({ step, message }) => `${step}: ${message}`).join('; ')
+  if (failed.length === 0) return
+  operation.emit({ type: 'warning', message: `SCSI device ${hctl}, which leads to another volume, stays: ${reasons}` })
+}
+
+async function dropLocked(
+  { context, operation, made, identity }: PathContext,
+  hctl: string,
+  signal: AbortSignal
+): Promise<readonly FailedStep[]> {
+  const { target, lun } = operation
+  const all = await findDevices(context, await context.iscsiadm.sessions({ target }), lun)
+  const devices = all.filter(device => formatHctl(device.hctl) === hctl && made.hctls.has(hctl))
+  const { map } = await describeLun(context.host.files, devices, undefined)
+  return await withVolume(context.host, map?.wwid, { timeoutMs: LOCK_MS, signal }, async () => {
+    const now = await describeLun(context.host.files, devices, undefined)
+    const isKept = now.isShared || (await isHeldElsewhere(context, operation, { ...now, wwid: map?.wwid }))
+    const foreign = isKept || map?.wwid === identity.wwid ? undefined : map
+    const wwidEntries = foreign === undefined || made.wwidsBefore.includes(foreign.wwid) ? [] : [foreign.wwid]
+    const isMapKept = foreign === undefined && now.map !== undefined
+    const dirty = await assertUnused(context, { ...operation, signal }, now, { busyMs: BUSY_MS, isMapKept })
+    const leftovers = { map: foreign, devices, dirty, wwid: undefined, wwidEntries }
+    const step = async <T>(_: unknown, task: () => Promise<T>): Promise<T> => await task()
+    return await tearDown(context, { signal, step }, leftovers, { busyMs: REMOVE_MS, removeMs: REMOVE_MS })
   })
 }
 

@@ -1,7 +1,8 @@
-import type { FailedStep } from '../../core/error-details.ts'
+import type { DeviceUser, FailedStep } from '../../core/error-details.ts'
 import { formatHctl } from '../../core/hctl.ts'
 import type { Iqn } from '../../core/iqn.ts'
 import { collectFailures } from '../../flow/collect.ts'
+import { thisProcess } from '../../host/process-id.ts'
 import type { Context } from '../context.ts'
 import { createForce } from '../detaching/force.ts'
 import { leaveAfterOthers, leaveTarget } from '../detaching/leave.ts'
@@ -12,8 +13,9 @@ import type { Operation } from '../operation.ts'
 import type { Endpoint } from '../request.ts'
 import { isHeldElsewhere } from '../volume/elsewhere.ts'
 import { describeLun, findDevices } from '../volume/find-lun.ts'
-import { findFinalUser } from '../volume/in-use.ts'
+import { assertUnused } from '../volume/in-use.ts'
 import type { Leftovers } from '../volume/leftovers.ts'
+import type { VolumeDevices } from '../volume/users.ts'
 
 /** What one attach did so far, noted before each effect, so that exactly this can be taken back. */
 export interface Made {
@@ -100,7 +102,7 @@ async function takeDevices(
   const leftovers: Leftovers = {
     map: devices.length === 0 || isKept ? undefined : found.map,
     devices,
-    dirty: [], // nobody has had the device
+    dirty: [],
     wwid: isKept ? undefined : wwid,
     // Where the LUN was not the one expected, multipathd may have made a map of what it was.
     wwidEntries: isKept ? [] : [wwid, found.map?.wwid].filter(isNew),
@@ -111,14 +113,36 @@ async function takeDevices(
   const onBusy = async (): Promise<undefined> => {
     await force.letGo()
   }
-  // A map protects itself by its flush; a plain disk may have been taken as soon as it was there, by LVM or a guest.
-  const user = found.map === undefined ? await findFinalUser(context, operation, found) : undefined
-  const torn =
-    user === undefined
-      ? await tearDownWhatGoes(context, operation, leftovers, onBusy)
-      : [{ step: 'in-use', message: user.message }]
+  const torn = await untilUnused(context, operation, found, made).then(
+    async used => await tearDownWhatGoes(context, operation, { ...leftovers, dirty: used }, onBusy),
+    error => failedTo('in-use')(error).failed
+  )
   await force.restore()
   return torn
+}
+
+/**
+ * A disk may have been taken as soon as it was there, by LVM or a guest, also one below the map, which protects itself by
+ * its flush. Answers the disks that somebody used meanwhile.
+ *
+ * @throws {@link LunError} `LUN_IN_USE`, `TIMEOUT`
+ */
+async function untilUnused(
+  context: Context,
+  operation: Operation,
+  found: VolumeDevices,
+  { isOffered }: Made
+): Promise<readonly string[]> {
+  if (found.disks.length === 0) return []
+  const { pid } = await thisProcess(context.host.files)
+  // Our own test of it may hang still.
+  const isAllowed = async ({ kind, name }: DeviceUser): Promise<boolean> =>
+    !isOffered && kind === 'process' && name.startsWith(`${pid} `)
+  return await assertUnused(context, operation, found, {
+    busyMs: BUSY_MS,
+    isMapKept: found.map !== undefined,
+    isAllowed,
+  })
 }
 
 async function tearDownWhatGoes(

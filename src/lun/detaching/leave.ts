@@ -89,7 +89,7 @@ export async function leaveAfterOthers(
   place: Place,
   removeMs: number
 ): Promise<readonly FailedStep[]> {
-  return (await leaveTarget(context, place, { removeMs })).failed
+  return (await leaveReadable(context, place, { removeMs })).failed
 }
 
 /** Somebody has another LUN of the target, or is about to. */

@@ -9,7 +9,7 @@ import { until } from '../../flow/until.ts'
 import type { Context } from '../context.ts'
 import type { Operation } from '../operation.ts'
 import type { Leftovers } from '../volume/leftovers.ts'
-import { type Unwritten, writeThrough } from './write-through.ts'
+import { type Unwritten, writeLeftBehind, writeThrough } from './write-through.ts'
 
 /** How the single steps go on; the kernel may take 30 s to let go of a device. */
 export interface TeardownOptions {
@@ -98,8 +98,12 @@ async function removeDevices(
   const remove = async ({ hctl, disk }: Leftovers['devices'][number]): Promise<readonly FailedStep[]> => {
     const unwritten: Unwritten[] = []
     const write = async (): Promise<void> => {
-      if (disk === undefined || !dirty.includes(disk)) return
+      if (disk === undefined) return
       const how = { busyMs: options.busyMs, force: options.force ?? false, removeMs, signal }
+      if (!dirty.includes(disk)) {
+        await writeLeftBehind(context, { hctl, disk }, how)
+        return
+      }
       const found = await writeThrough(context, { hctl, disk }, how)
       if (found !== undefined) unwritten.push(found)
     }

@@ -55,6 +55,25 @@ export async function writeThrough(
   throw new LunError('TIMEOUT', message, { awaited, timeoutMs: busyMs })
 }
 
+/**
+ * Writes what the kernel may keep of a path that nobody was seen to use by itself: whoever wrote to it once and has closed it
+ * has written nothing yet where multipathd or the map has it open. Mostly there is nothing to write. A path that does not
+ * work is not waited for, since then nothing can be.
+ */
+export async function writeLeftBehind(
+  { host, scsi }: Context,
+  { hctl, disk }: { readonly hctl: Hctl; readonly disk: string },
+  { busyMs, signal }: Pick<WriteThroughOptions, 'busyMs' | 'signal'>
+): Promise<void> {
+  if ((await scsi.state(hctl)) !== 'running') return
+  const over = new AbortController()
+  const ignore = onAbort(signal, () => over.abort(signal.reason))
+  const written = host.files.sync(`/dev/${disk}`).catch(() => {})
+  await Promise.race([written, host.clock.sleep(busyMs, over.signal).catch(() => {})])
+  over.abort()
+  ignore()
+}
+
 const STUCK = 'stuck'
 
 // A write cannot be stopped, and lasts as long as the kernel hopes for its path. One that works may have a lot to write.

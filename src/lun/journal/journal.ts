@@ -43,8 +43,8 @@ export interface Journal extends TargetJournal, DiscoveryJournal {
   lun(place: LunPlace): Promise<LunEntry | undefined>
   /** Adds or changes one owner, who has the LUN for good unless there is an `expiry`. */
   noteOwner(place: LunPlace, owner: string, state: OwnerState, expiry?: Expiry): Promise<void>
-  /** Notes which disk a noted owner is given by itself. */
-  notePlain(place: LunPlace, owner: string, hctl: string): Promise<void>
+  /** Notes which disk a noted owner is given by itself; undefined for a map. */
+  notePlain(place: LunPlace, owner: string, hctl: string | undefined): Promise<void>
   /** Puts a hold that expires in the place of an owner, in one step. */
   replaceOwner(place: LunPlace, owner: string, by: string, expiry: Expiry): Promise<void>
   noteWwid(place: LunPlace, wwid: Wwid): Promise<void>
@@ -119,7 +119,9 @@ export function createJournal(files: Files, looks?: Looks): Journal {
     notePlain: async (place, owner, plain) => {
       const noted = (await lun(place))?.owners.get(owner)
       if (noted === undefined || noted.plain === plain) return
-      await change(place, entry => ({ ...entry, owners: new Map([...entry.owners, [owner, { ...noted, plain }]]) }))
+      const { plain: _, ...rest } = noted
+      const now: Owner = { ...rest, ...(plain !== undefined && { plain }) }
+      await change(place, entry => ({ ...entry, owners: new Map([...entry.owners, [owner, now]]) }))
     },
     replaceOwner: async (place, owner, by, expiry) => {
       const noted = await ownerOf('attached', expiry)

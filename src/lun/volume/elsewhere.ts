@@ -84,7 +84,8 @@ export async function assertOneDevice(
   const holders = await findHoldersElsewhere(context, operation, wwid, twins)
   const users = await Promise.all(
     holders.map(async ({ owner: name, noted }): Promise<readonly DeviceUser[]> => {
-      if (!isLasting(noted)) return []
+      // Who is detaching and has a disk still may have something to write.
+      if (!isLasting(noted) && noted.state !== 'detaching') return []
       const its = noted.plain === undefined ? MAP : await plainDisk(context, noted.plain, wwid)
       const mine = device.dm === undefined ? device.name : MAP
       return its === undefined || its === mine ? [] : [{ kind: 'owner', device: its, name }]

@@ -12,7 +12,7 @@ export async function isOfUdev(files: FilesOfProcesses, { kind, name }: DeviceUs
   if (pid === undefined) return false
   if (UDEV.test(name)) return true
   for (let generation = 0; generation < MAX_GENERATIONS; generation++) {
-    const stat: string | undefined = await files.read(`/proc/${pid}/stat`).catch(() => undefined)
+    const stat: string | undefined = await files.read(`/proc/${pid}/stat`).catch(() => UNREADABLE)
     if (stat === undefined) return true
     const found: readonly string[] = STAT.exec(stat) ?? []
     const [, command = '', parent = '0'] = found
@@ -23,16 +23,23 @@ export async function isOfUdev(files: FilesOfProcesses, { kind, name }: DeviceUs
   return false
 }
 
-/** The domain a QEMU serves; undefined for what is no QEMU of a domain. */
-export async function servedBy(files: FilesOfProcesses, { kind, name }: DeviceUser): Promise<number | undefined> {
+/** The domain a QEMU serves; undefined for what is no QEMU of a domain, or gone. */
+export async function servedBy(
+  files: FilesOfProcesses,
+  { kind, name }: DeviceUser
+): Promise<number | 'unknown' | undefined> {
   const [, pid] = (kind === 'process' && NAME.exec(name)) || []
   if (pid === undefined) return undefined
-  const words = (await files.read(`/proc/${pid}/cmdline`).catch(() => undefined))?.split('\0') ?? []
+  const text = await files.read(`/proc/${pid}/cmdline`).catch(() => UNREADABLE)
+  if (text === UNREADABLE) return 'unknown'
+  const words = text?.split('\0') ?? []
   const at = words.indexOf('-xen-domid')
   const domid = at < 0 ? undefined : words[at + 1]
   return domid !== undefined && /^\d{1,5}$/.test(domid) ? Number(domid) : undefined
 }
 
+/** Too many open files, say: that tells nothing of the process. */
+const UNREADABLE = ''
 // As nameProcesses() does.
 const NAME = /^(\d+) /
 const UDEV = /^\d+ (?:\(udev-worker\)|systemd-udevd)$/

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { attachLun, detachLun, isLunError, type LunEvent } from 'xen-lun'
+import { attachLun, detachLun, type HandedOver, isLunError, type LunEvent } from 'xen-lun'
 import { createSimulatedDom0, type SimulatedDom0 } from 'xen-lun/testing'
 
 const target = 'iqn.2001-05.com.example:vm1'
@@ -41,6 +41,85 @@ describe('an attach that fails leaves a plain disk to who took it meanwhile', ()
       code: 'ATTACH_NOT_UNDONE',
     })
     expect(dom0.state().disks.map(({ name }) => name)).toEqual(['sda'])
+  })
+})
+
+type Take = (dom0: SimulatedDom0, device: string) => unknown
+
+const TAKES: readonly (readonly [string, Take])[] = [
+  ['a mount in another namespace', (dom0, device) => dom0.mount(device, '/srv', { isElsewhere: true })],
+  ['the kernel, for LIO', (dom0, device) => dom0.claimDevice(device)],
+  ['a process', (dom0, device) => dom0.openDevice(device, 4711, 'dd')],
+  [
+    'a backend that is closing',
+    (dom0, device) => {
+      const backend = dom0.xen.addBackend({ domid: 3, devid: 51_712, device })
+      backend.connect()
+      backend.setState('Closing')
+    },
+  ],
+]
+
+describe('an attach whose hand-over fails leaves what somebody has by then:', () => {
+  test.each(TAKES)('a plain disk, %s', async (_, take) => {
+    const dom0 = createPlainDom0()
+    const handOver = async ({ device }: HandedOver): Promise<never> => {
+      take(dom0, device)
+      return await Promise.reject(new Error('no answer'))
+    }
+    const request = { target, portals: dom0.san.portals, multipath: 'never' } as const
+    await expect(attachLun(request, { host: dom0.host, handOver })).rejects.toMatchObject({
+      code: 'ATTACH_NOT_UNDONE',
+      details: { steps: [{ step: 'in-use' }] },
+    })
+    expect(dom0.state().disks.map(({ name }) => name)).toEqual(['sda'])
+  })
+
+  test('a path below its map, a process', async () => {
+    const dom0 = createPlainDom0()
+    const handOver = async (): Promise<never> => {
+      dom0.openDevice('/dev/sdb', 4711, 'dd')
+      return await Promise.reject(new Error('no answer'))
+    }
+    const attaching = attachLun({ target, portals: dom0.san.portals }, { host: dom0.host, handOver })
+    await expect(attaching).rejects.toMatchObject({ code: 'ATTACH_NOT_UNDONE' })
+    expect(dom0.state()).toMatchObject({ maps: [{ disks: ['sda', 'sdb'] }] })
+  })
+})
+
+describe('a late path that leads to another volume', () => {
+  const USES: readonly (readonly [string, (dom0: SimulatedDom0) => unknown])[] = [
+    ['a mount', dom0 => dom0.mount('/dev/sdb', '/srv')],
+    ['a mount in another namespace', dom0 => dom0.mount('/dev/sdb', '/srv', { isElsewhere: true })],
+    ['a process', dom0 => dom0.openDevice('/dev/sdb', 4711, 'dd')],
+  ]
+
+  test.each(USES)('is not taken from who has its disk by then, and that is told: %s', async (_, use) => {
+    const dom0 = createSimulatedDom0({
+      multipath: { findMultipaths: 'strict' },
+      volumes: [
+        { name: 'v0', sizeMiB: 64 },
+        { name: 'v1', sizeMiB: 64 },
+      ],
+      targets: [{ iqn: target, luns: { 0: 'v0' } }],
+      faults: { portals: { '10.0.2.1:3260': 'cut' } },
+    })
+    const { host, san } = dom0
+    const warnings: string[] = []
+    let isUsed = false
+    const onEvent = (event: LunEvent): void => {
+      if (event.type === 'warning') warnings.push(event.message)
+      if (event.type !== 'path' || event.path.disk !== 'sdb' || isUsed) return
+      isUsed = true
+      use(dom0)
+    }
+    const lun = await attachLun({ target, portals: san.portals, paths: { lateMs: 600_000 } }, { host, onEvent })
+    await san.remapLun(target, 0, 'v1')
+    await san.restorePortal('10.0.2.1:3260')
+    expect((await lun.allPaths())[1]?.error).toMatchObject({ code: 'LUN_MISMATCH' })
+    await host.clock.sleep(30_000)
+    expect(dom0.state().disks.map(({ name }) => name)).toEqual(['sda', 'sdb'])
+    expect(warnings).toContainEqual(expect.stringContaining('leads to another volume, stays'))
   })
 })
 

@@ -117,6 +117,19 @@ test.each([
   expect([write.outcome, await isQueueing(dom0, lun)]).toEqual([undefined, true])
 })
 
+test('force fails nothing while nobody can say whether it is a guest’s QEMU that waits', async () => {
+  const { dom0, lun } = await createStuck()
+  const write = startWriter(dom0, lun.device)
+  const { files } = dom0.host
+  const read: typeof files.read = async path => {
+    if (path === `/proc/${PID}/cmdline`) throw Object.assign(new Error('too many'), { code: 'EMFILE' })
+    return await files.read(path)
+  }
+  const host = { ...dom0.host, files: { ...files, read } }
+  expect(await rejection(detachLun(address, { host, force: true }))).toMatchObject({ code: 'LUN_IN_USE' })
+  expect([write.outcome, await isQueueing(dom0, lun)]).toEqual([undefined, true])
+})
+
 test('force refuses for a process that has the device open and waits for nothing, and lets I/O wait again', async () => {
   const { dom0, lun } = await createStuck()
   dom0.openDevice(lun.device, PID, 'idle')

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { type AttachRequest, detachLun, type HandedOver, reconcile } from 'xen-lun'
+import { type AttachRequest, createIscsiadm, detachLun, type HandedOver, type LunEvent, reconcile } from 'xen-lun'
 import type { SimulatedDom0, SimulationOptions } from 'xen-lun/testing'
 import { alias, attach, createDom0, detach, expectNoChange, target, VBD_1, VBD_2 } from '../guests.ts'
 import { rejection } from '../helpers.ts'
@@ -48,6 +48,49 @@ describe('a volume that somebody has as a plain disk by one target', () => {
     const error = await rejection(attach(dom0, 'backend/vbd/1/51728', other))
     expect(error).toMatchObject({ code: 'LUN_IN_USE', details: { users: [{ kind: 'xen-backend', device: 'sda' }] } })
   })
+})
+
+test('a disk whose detach did not end is its owner’s still: nobody gets another one beside it', async () => {
+  const dom0 = create()
+  await attach(dom0, 'a', { ...mine, ...plain })
+  await dom0.daemons.multipathd.stop()
+  await dom0.san.cutPortal('10.0.1.1:3260')
+  const write = dom0.writeDevice('/dev/sda', 0, new Uint8Array([1])).catch(() => {})
+  await dom0.host.clock.sleep(10_000)
+  const { host } = dom0
+  const refused = rejection(detachLun({ target, lun: 0 }, { host, owner: 'a', busyMs: 1000 }))
+  expect(await refused).toMatchObject({ code: 'DETACH_INCOMPLETE' })
+  for (const how of [{}, plain] as const) {
+    if (how !== plain) await dom0.daemons.multipathd.start()
+    expect(await rejection(attach(dom0, 'b', { ...other, ...how }))).toMatchObject({ code: 'LUN_IN_USE' })
+  }
+  await dom0.san.restorePortal('10.0.1.1:3260')
+  await write
+})
+
+test('who had it as a plain disk once, and has a map now, has the map', async () => {
+  const dom0 = create()
+  await attach(dom0, 'a', { ...mine, ...plain })
+  await createIscsiadm(dom0.host).logoutSession(dom0.state().sessions[0]?.id ?? 0)
+  dom0.addSession({ target, portal: '10.0.2.1:3260', isScanned: false })
+  expect((await attach(dom0, 'a', mine)).map).toBeDefined()
+  expect((await attach(dom0, 'b', mine)).map).toBeDefined()
+  await dom0.daemons.multipathd.stop()
+  const beside = attach(dom0, 'c', { ...other, ...plain })
+  expect(await rejection(beside)).toMatchObject({ code: 'LUN_IN_USE', details: { users: [{}, {}] } })
+})
+
+test('a map in which somebody else’s disk has got stays, and the detach says so', async () => {
+  const dom0 = createDom0()
+  dom0.addSession({ target: alias, portal: '10.0.2.1:3260' })
+  await dom0.host.clock.sleep(1000)
+  const lun = await attach(dom0, 'a', mine)
+  const { foreign } = { foreign: dom0.state().maps[0]?.disks }
+  expect(foreign).toHaveLength(2)
+  const warnings: string[] = []
+  const onEvent = (event: LunEvent): void => void (event.type === 'warning' && warnings.push(event.message))
+  await lun.detach({ onEvent })
+  expect(warnings).toEqual([expect.stringContaining(`map ${lun.map?.name} stays`)])
 })
 
 describe('a disk of the volume that dom0 has by a session of its own', () => {

@@ -103,3 +103,51 @@ test('a guest’s own use is its own', async () => {
   dom0.xen.addBackend({ domid: 2, devid: 51712, device }).connect()
   expect((await attach(dom0, VBD_2)).outcome).toBe('already-attached')
 })
+
+describe('what cannot be read for want of descriptors is not absent:', () => {
+  const EMFILE = Object.assign(new Error('EMFILE: too many open files'), { code: 'EMFILE' })
+  const failing = (dom0: SimulatedDom0, isLost: (path: string) => boolean): Pick<SimulatedDom0, 'host'> => {
+    const { files } = dom0.host
+    const read: typeof files.read = async path => {
+      if (isLost(path)) throw EMFILE
+      return await files.read(path)
+    }
+    return { host: { ...dom0.host, files: { ...files, read } } }
+  }
+
+  test('who started a process', async () => {
+    const dom0 = await used((each, on) => each.openDevice(on, 4711, 'dd'))
+    const error = await rejection(
+      attach(
+        failing(dom0, path => path === '/proc/4711/stat'),
+        VBD_1
+      )
+    )
+    expect(error).toMatchObject({ code: 'LUN_IN_USE', details: { users: [{ name: '4711 dd' }] } })
+  })
+
+  test('whether it is a QEMU', async () => {
+    const dom0 = await used((each, on) => each.openDevice(on, 4711, 'dd'))
+    for (const owner of ['backup', VBD_1]) {
+      const asked = attach(
+        failing(dom0, path => path === '/proc/4711/cmdline'),
+        owner
+      )
+      expect(await rejection(asked)).toMatchObject({ code: 'LUN_IN_USE' })
+    }
+  })
+
+  test('what a backend serves', async () => {
+    const dom0 = createDom0()
+    const { device } = await attach(dom0, VBD_1)
+    dom0.xen.addBackend({ domid: 1, devid: 51712, device }).connect()
+    dom0.xen.addBackend({ domid: 2, devid: 51712 })
+    await dom0.host.files.remove(`/run/xen-lun/luns/${target},0.json`)
+    const asked = attach(
+      failing(dom0, path => path.endsWith('/physical_device')),
+      VBD_2
+    )
+    expect(await rejection(asked)).toBe(EMFILE)
+    expect(dom0.state().disks).toHaveLength(2)
+  })
+})
