@@ -62,6 +62,7 @@ export {
   type NodeDbOptions,
   type NodeRecord,
   type NodeRecords,
+  type ReadOptions,
   type RecordLink,
   type RecordSettings,
 } from './iscsi/node-db.ts'

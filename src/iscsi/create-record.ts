@@ -14,7 +14,7 @@ export async function createMissingRecord(
 ): Promise<'created' | 'exists'> {
   const command = newRecord(record)
   options?.signal?.throwIfAborted()
-  const { records } = await nodeDb.recordsOf(record.target)
+  const { records } = await nodeDb.recordsOf(record.target, { isSettled: true, signal: options?.signal })
   const there = records.filter(({ portal }) => samePortal(portal, record.portal))
   if (there.some(({ iface }) => iface === ifaceName(record.iface))) return 'exists'
   const rival = there.find(isOnlyOne)

@@ -41,7 +41,7 @@ export async function prepareRecord(
   { signal, notes }: OperationOptions & { readonly notes: DiscoveryNotes | undefined }
 ): Promise<RecordNote> {
   const find = async (): Promise<DiscoveryRecord | undefined> => {
-    const found = await nodeDb.discoveryRecords()
+    const found = await nodeDb.discoveryRecords({ isSettled: true, signal })
     assertReadable(found, portal)
     return found.records.find(record => samePortal(record.portal, portal))
   }

@@ -2,6 +2,7 @@ import type { Iqn } from '../core/iqn.ts'
 import type { OperationOptions } from '../core/options.ts'
 import { createTurns } from '../flow/turns.ts'
 import type { Host } from '../host/host.ts'
+import { withDbLock } from './db-lock.ts'
 import { DB_ROOTS, findRoot } from './db-path.ts'
 import { type DiscoveryRecords, type NodeRecords, readDiscovery, readTargetFolder, sortOut } from './node-db-read.ts'
 import { type RemoveOptions, removeRecord } from './node-db-remove.ts'
@@ -28,6 +29,15 @@ export type { RemoveOptions } from './node-db-remove.ts'
 export type { FormerSettings, UpdateOptions } from './node-db-write.ts'
 export type { RecordSettings } from './record-settings.ts'
 
+/** How records are read. */
+export interface ReadOptions extends OperationOptions {
+  /**
+   * What is no whole record is looked at once more under open-iscsi's lock, and only then judged: iscsiadm empties a record
+   * before it writes it anew. For those who make or destroy something because of it. Default: no wait for the lock.
+   */
+  readonly isSettled?: boolean | undefined
+}
+
 /**
  * open-iscsi's database of node and discovery records, read and written as files. A damaged record, which makes every
  * `iscsiadm -m node` fail, is reported here and hides no other one; and a secret written here is seen by nobody, while
@@ -36,10 +46,10 @@ export type { RecordSettings } from './record-settings.ts'
 export interface NodeDb {
   /** Every node record. */
   records(): Promise<NodeRecords>
-  /** The node records of one target; no other record is read. */
-  recordsOf(target: Iqn): Promise<NodeRecords>
-  /** Every SendTargets discovery record. */
-  discoveryRecords(): Promise<DiscoveryRecords>
+  /** The node records of one target; no other record is read. @throws {@link LunError} `LOCK_TIMEOUT` for `isSettled` */
+  recordsOf(target: Iqn, options?: ReadOptions): Promise<NodeRecords>
+  /** Every SendTargets discovery record. @throws {@link LunError} `LOCK_TIMEOUT` for `isSettled` */
+  discoveryRecords(options?: ReadOptions): Promise<DiscoveryRecords>
   /**
    * Changes settings of one record, all or none, under open-iscsi's lock and in one step for every reader. The empty
    * text takes a setting out, so that open-iscsi's default counts. Answers what was changed, for {@link NodeDb.putBack}.
@@ -106,14 +116,24 @@ export function createNodeDb(host: Pick<Host, 'files' | 'clock' | 'locks'>, opti
       (await Promise.all(names.map(async name => await readTargetFolder(host, `${nodes}/${name}`)))).flat()
     )
   }
+  const discoveries = async (): Promise<DiscoveryRecords> => {
+    const folder = `${await findRoot(files, roots)}/send_targets`
+    const names = await files.list(folder)
+    return sortOut((await Promise.all(names.map(async name => await readDiscovery(host, folder, name)))).flat())
+  }
+  const settle = async <T extends NodeRecords | DiscoveryRecords>(
+    look: () => Promise<T>,
+    { isSettled = false, signal }: ReadOptions = {}
+  ): Promise<T> => {
+    const found = await look()
+    if (!isSettled || found.broken.length === 0) return found
+    return await writers.take('', async () => await withDbLock(host, look, { ...lock, signal }))
+  }
   return {
     records: async () => await foldersOf(() => true),
-    recordsOf: async target => await foldersOf(name => name.toLowerCase() === target),
-    discoveryRecords: async () => {
-      const folder = `${await findRoot(files, roots)}/send_targets`
-      const names = await files.list(folder)
-      return sortOut((await Promise.all(names.map(async name => await readDiscovery(host, folder, name)))).flat())
-    },
+    recordsOf: async (target, reading) =>
+      await settle(async () => await foldersOf(name => name.toLowerCase() === target), reading),
+    discoveryRecords: async reading => await settle(discoveries, reading),
     update: async ({ path }, settings, { signal, onChange } = {}) =>
       await writers.take('', async () => await updateRecord(host, path, settings, { ...lock, signal, onChange })),
     putBack: async ({ path }, former, { signal } = {}) =>

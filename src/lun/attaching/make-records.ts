@@ -48,7 +48,7 @@ export async function makeMissingRecords(
     return [{ ...noteOfMade(path, found, telling, KNOWN_BY), endpoint: endpointKey(endpoint) }]
   }
   const adopted = await adoptMade(context, wish, endpoints, noteOf)
-  const before = await nodeDb.recordsOf(target)
+  const before = await nodeDb.recordsOf(target, { isSettled: true, signal })
   const missing = endpoints.filter(endpoint => recordsAt(before, endpoint).length === 0)
   if (missing.length === 0) return { records: before.records, ours: adopted }
   for (const endpoint of missing) assertNoneLost(before, endpoint)
