@@ -1,4 +1,5 @@
 import { Secret } from '../core/secret.ts'
+import type { LentCredentials } from './lent-credentials.ts'
 import type { FormerSettings } from './node-db-write.ts'
 import type { RecordSettings } from './record-settings.ts'
 import type { RecordStamp, StandingRecord } from './standing-record.ts'
@@ -14,6 +15,8 @@ export interface RecordNote {
   readonly former: FormerSettings
   /** Of a record that was made: its file, before anything was changed in it. */
   readonly made?: RecordStamp | undefined
+  /** Of a record that was made, or is somebody else's by now: credentials of ours that are to leave it. */
+  readonly lent?: LentCredentials | undefined
 }
 
 /**

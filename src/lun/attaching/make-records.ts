@@ -2,6 +2,7 @@ import { LunError } from '../../core/error.ts'
 import { formatPortal, samePortal } from '../../core/portal.ts'
 import type { TargetPortal } from '../../iscsi/iscsiadm.ts'
 import type { NodeRecord, NodeRecords } from '../../iscsi/node-db.ts'
+import { lentCredentials } from '../../iscsi/lent-credentials.ts'
 import { FOUND_BY, isUntouched, noteOfMade } from '../../iscsi/own-record.ts'
 import { IS_EMPTY } from '../../iscsi/record.parse.ts'
 import { isSecretSetting, type RecordSettings } from '../../iscsi/record-settings.ts'
@@ -45,7 +46,8 @@ export async function makeMissingRecords(
   const noteOf = async (path: string, endpoint: Endpoint): Promise<readonly RecordChange[]> => {
     const found = await lookAtRecord(context.host.files, path)
     if (found === undefined || found.flaw !== undefined) return []
-    return [{ ...noteOfMade(path, found, telling, KNOWN_BY), endpoint: endpointKey(endpoint) }]
+    const lent = lentCredentials(noteOfMade(path, found, settings).former)
+    return [{ ...noteOfMade(path, found, telling, KNOWN_BY), lent, endpoint: endpointKey(endpoint) }]
   }
   const adopted = await adoptMade(context, wish, endpoints, noteOf)
   const before = await nodeDb.recordsOf(target, { isSettled: true, signal })

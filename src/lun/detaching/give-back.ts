@@ -1,7 +1,8 @@
 import type { FailedStep } from '../../core/error-details.ts'
 import { collectFailures } from '../../flow/collect.ts'
+import { formerWithoutLent } from '../../iscsi/lent-credentials.ts'
 import type { IscsiSession } from '../../iscsi/session.ts'
-import type { StandingRecord } from '../../iscsi/standing-record.ts'
+import { lookAtRecord, type StandingRecord } from '../../iscsi/standing-record.ts'
 import type { Context } from '../context.ts'
 import { sessionKey } from '../journal/jobs.ts'
 import type { Operation } from '../operation.ts'
@@ -17,7 +18,7 @@ type Place = Pick<Operation, 'target' | 'signal'> & Partial<Pick<Operation, 'emi
 
 /**
  * Deletes the node records this library made, and puts back what it changed in others. One that somebody else made anew or
- * changed, or of which nobody can say who made it, stays as it is, and that is told. Not for an endpoint that has a
+ * changed, or of which nobody can say who made it, stays, without credentials of ours, and that is told. Not for an endpoint that has a
  * session still: whoever's it is, it was made by its record; but what is somebody else's altogether is put back. The
  * caller holds the target's lock.
  */
@@ -26,7 +27,7 @@ export async function giveBackRecords(
   place: Place,
   sessions: readonly IscsiSession[]
 ): Promise<GivenBack> {
-  const { nodeDb, journal } = context
+  const { nodeDb, journal, host } = context
   const { target, signal } = place
   const { intents, changes, logins } = await journal.target(target)
   if (intents.length + changes.length === 0) return { isChanged: false, failed: [] }
@@ -57,7 +58,8 @@ export async function giveBackRecords(
     others.map(change => [
       `put back node record ${change.path}`,
       async () => {
-        await nodeDb.putBack(change, change.former, { signal })
+        const lent = formerWithoutLent(change.lent, await lookAtRecord(host.files, change.path))
+        await nodeDb.putBack(change, new Map([...lent, ...change.former]), { signal })
         await journal.strikeTarget(target, { changes: [change.path] })
       },
     ])
@@ -66,13 +68,16 @@ export async function giveBackRecords(
 }
 
 async function removeClaimed({ nodeDb }: Context, { signal, emit }: Place, record: ClaimedRecord): Promise<boolean> {
-  const { path, isOurs } = record
-  let isKept = false
+  const { path, isOurs, lent } = record
+  let kept: StandingRecord | undefined
   const onlyIf = (found: StandingRecord): boolean => {
-    isKept = !isOurs(found)
-    return !isKept
+    kept = isOurs(found) ? undefined : found
+    return kept === undefined
   }
   const isRemoved = await nodeDb.remove(path, { signal, onlyIf })
-  if (isKept) emit?.({ type: 'warning', message: `${path} ${STAYS}` })
+  if (kept === undefined) return isRemoved
+  const former = formerWithoutLent(lent, kept)
+  if (former.size > 0) await nodeDb.putBack({ path }, former, { signal })
+  emit?.({ type: 'warning', message: `${path} ${STAYS}` })
   return isRemoved
 }

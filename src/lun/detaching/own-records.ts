@@ -3,6 +3,7 @@ import { samePortal } from '../../core/portal.ts'
 import { readPortalName } from '../../iscsi/address.ts'
 import { standsFor } from '../../iscsi/db-path.ts'
 import { readRecordDefaults } from '../../iscsi/iscsid-conf.ts'
+import type { LentCredentials } from '../../iscsi/lent-credentials.ts'
 import type { BrokenRecord, NodeRecord } from '../../iscsi/node-db.ts'
 import { isAsMade, isByName, isFreshlyMade } from '../../iscsi/own-record.ts'
 import type { StandingRecord } from '../../iscsi/standing-record.ts'
@@ -13,6 +14,8 @@ import type { KeptEntry, RecordIntent } from '../journal/record-notes.ts'
 export interface ClaimedRecord {
   readonly path: string
   readonly endpoint: string
+  /** Credentials of ours that are to leave it should it stay. */
+  readonly lent?: LentCredentials | undefined
   /** Whether what stands there is that record. What cannot be told is somebody else's. */
   readonly isOurs: (found: StandingRecord) => boolean
 }

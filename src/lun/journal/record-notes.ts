@@ -1,4 +1,6 @@
 import { type Portal, portalKey, readPortalText } from '../../core/portal.ts'
+import { isLent, type LentCredentials, lentCredentials, mergeLent } from '../../iscsi/lent-credentials.ts'
+import type { FormerSettings } from '../../iscsi/node-db.ts'
 import type { RecordNote, TimeWindow } from '../../iscsi/own-record.ts'
 import { isSecretSetting } from '../../iscsi/record-settings.ts'
 import type { RecordStamp } from '../../iscsi/standing-record.ts'
@@ -109,18 +111,36 @@ function readChange(item: unknown): RecordChange | undefined {
   return { ...note, endpoint: item['endpoint'] }
 }
 
-function formatNote({ former, ...note }: RecordNote): object {
-  return { ...note, former: Object.fromEntries(former) }
+function formatNote({ former, lent, ...note }: RecordNote): object {
+  return {
+    ...note,
+    former: Object.fromEntries(former),
+    ...(lent !== undefined && { lent: { former: Object.fromEntries(lent.former), traces: lent.traces } }),
+  }
 }
 
 function readNote(item: unknown): RecordNote | undefined {
   if (!isObject(item)) return undefined
-  const { path, former, made } = item
-  const settings = entriesOf(former, isFormerSetting)
-  if (typeof path !== 'string' || settings === undefined) return undefined
-  if (made === undefined) return { path, former: new Map(settings) }
+  const { path, former: noted, made, lent } = item
+  const former = readFormer(noted)
+  if (typeof path !== 'string' || former === undefined) return undefined
+  const credentials = lent === undefined ? undefined : readLent(lent)
+  if (lent !== undefined && credentials === undefined) return undefined
+  const note = { path, former, ...(credentials !== undefined && { lent: credentials }) }
+  if (made === undefined) return note
   const stamp = readStamp(made)
-  return stamp === undefined ? undefined : { path, former: new Map(settings), made: stamp }
+  return stamp === undefined ? undefined : { ...note, made: stamp }
+}
+
+function readFormer(value: unknown): FormerSettings | undefined {
+  const settings = entriesOf(value, isFormerSetting)
+  return settings === undefined ? undefined : new Map(settings)
+}
+
+function readLent(value: unknown): LentCredentials | undefined {
+  if (!isObject(value) || !isStrings(value['traces'])) return undefined
+  const former = readFormer(value['former'])
+  return former === undefined ? undefined : { former, traces: value['traces'] }
 }
 
 function readStamp(item: unknown): RecordStamp | undefined {
@@ -136,7 +156,8 @@ function isFormerSetting(item: unknown): item is { readonly before: string; read
 /**
  * Who changes again what was changed before has the first value to put back, unless somebody else changed it in between.
  * All of our values count, since whoever noted one may have been killed before it was written. A record that was made and
- * in which somebody else changed what it is known by is his: only what is changed now is put back in it.
+ * in which somebody else changed what it is known by is his: only what is changed now is put back in it, and our
+ * credentials are to leave it. A secret that was ours is nobody else's, though it is what stands there.
  */
 export function mergeChanges(earlier: RecordChange, later: RecordChange): RecordChange {
   if (later.made !== undefined) return later
@@ -146,11 +167,18 @@ export function mergeChanges(earlier: RecordChange, later: RecordChange): Record
     const known = former.get(name)
     const isOurs = known?.ours.includes(before) === true
     isTheirs ||= known !== undefined && !isOurs
-    former.set(name, isOurs ? { before: known.before, ours: [...new Set([...known.ours, ...ours])] } : { before, ours })
+    const first = isLent(earlier.lent, name, before) ? '' : before
+    former.set(
+      name,
+      isOurs ? { before: known.before, ours: [...new Set([...known.ours, ...ours])] } : { before: first, ours }
+    )
   }
-  if (earlier.made === undefined) return { ...later, former }
+  const isMade = earlier.made !== undefined
+  const lent = isMade || earlier.lent !== undefined ? mergeLent(earlier.lent, lentCredentials(later.former)) : undefined
+  const next = { ...later, ...(lent !== undefined && { lent }) }
+  if (!isMade) return { ...next, former }
   // It is known without its secrets, and goes as a whole.
   const telling = new Map([...former].filter(([name]) => !isSecretSetting(name)))
-  if (!isTheirs) return { ...later, former: telling, made: earlier.made }
-  return { ...later, former: new Map([...former].filter(([name]) => later.former.has(name))) }
+  if (!isTheirs) return { ...next, former: telling, made: earlier.made }
+  return { ...next, former: new Map([...former].filter(([name]) => later.former.has(name))) }
 }

@@ -129,7 +129,9 @@ describe('of a target', () => {
         ['time', of('15', '5', '9')],
       ]),
     }
-    expect((await journal.target(target)).changes).toEqual([later])
+    // Never the secret itself, which is in the record and nowhere else.
+    const lent = { former: new Map(), traces: [expect.not.stringContaining('hush')] }
+    expect((await journal.target(target)).changes).toEqual([{ ...later, lent }])
     const theirs = {
       ...change,
       former: new Map([
@@ -138,7 +140,7 @@ describe('of a target', () => {
       ]),
     }
     await journal.noteChange(target, theirs)
-    expect((await journal.target(target)).changes).toEqual([theirs])
+    expect((await journal.target(target)).changes).toEqual([{ ...theirs, lent }])
     await journal.noteMade(target, [made], {})
     expect((await journal.target(target)).changes).toEqual([made])
   })
