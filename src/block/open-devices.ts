@@ -21,16 +21,11 @@ export async function findOpenDevices(files: Files, inquiry: Inquiry): Promise<O
   const byNumber = new Map<string, Opener[]>()
   const byName = new Map<string, Opener[]>()
   const look = createLook(files, inquiry)
-  for (const pid of (await files.list('/proc')).filter(name => PID.test(name))) {
-    const numbers = new Set<string>()
-    const names = new Set<string>()
-    for (const file of await files.openFiles(pid)) {
-      const { number, name } = look.known(file) ?? (await look.find(pid, file))
-      if (number !== undefined) numbers.add(number)
-      if (name !== undefined) names.add(name)
-    }
-    for (const number of numbers) add(byNumber, number, { pid })
-    for (const name of names) add(byName, name, { pid })
+  const pids = (await files.list('/proc')).filter(name => PID.test(name))
+  for (const file of await files.openFiles(pids)) {
+    const { number, name } = look.known(file) ?? (await look.find(file))
+    if (number !== undefined) add(byNumber, number, { pid: file.pid })
+    if (name !== undefined) add(byName, name, { pid: file.pid })
   }
   for (const loop of (await files.list('/sys/block')).filter(name => name.startsWith('loop'))) {
     const backing = (await files.read(`/sys/block/${loop}/loop/backing_file`))?.trim() ?? ''
@@ -55,7 +50,7 @@ interface Identity {
 interface Look {
   /** What was found of such a file before: a path of a mount is one file, whoever has it open, unless it was deleted. */
   known(file: OpenFile): Identity | undefined
-  find(pid: string, file: OpenFile): Promise<Identity>
+  find(file: OpenFile): Promise<Identity>
 }
 
 const DELETED = / \(deleted\)$/
@@ -69,7 +64,7 @@ function createLook(files: Files, inquiry: Inquiry): Look {
   const mounts: MountTypes = createMountTypes(files)
   const seen = new Map<string, Identity>()
   const keyOf = ({ mount, path }: OpenFile): string => `${mount ?? ''} ${path}`
-  const identify = async (pid: string, { descriptor, path, mount }: OpenFile): Promise<Identity> => {
+  const identify = async ({ pid, descriptor, path, mount }: OpenFile): Promise<Identity> => {
     const fsType = mount === undefined ? undefined : await mounts.typeOf(mount, pid)
     // Of a mount that no table shows there is nothing but the name.
     if (fsType === undefined) return { name: path.replace(DELETED, '') }
@@ -80,8 +75,8 @@ function createLook(files: Files, inquiry: Inquiry): Look {
   }
   return {
     known: file => (DELETED.test(file.path) ? undefined : seen.get(keyOf(file))),
-    find: async (pid, file) => {
-      const found = await identify(pid, file)
+    find: async file => {
+      const found = await identify(file)
       seen.set(keyOf(file), found)
       return found
     },

@@ -37,11 +37,8 @@ export interface Files {
   stat(path: string): Promise<FileStat | undefined>
   /** Of a last link, the link itself. */
   linkStat(path: string): Promise<FileStat | undefined>
-  /**
-   * What a process has open that has a path, as the kernel has it in memory: no file system is asked. Empty when there is
-   * no such process.
-   */
-  openFiles(pid: string): Promise<readonly OpenFile[]>
+  /** What processes have open that has a path, as the kernel has it in memory: no file system is asked. */
+  openFiles(pids: readonly string[]): Promise<readonly OpenFile[]>
   /**
    * What a process has open, by its number and that of the descriptor. Asked at once, without a thread of its own: whoever
    * asks has made sure that the file system has its open files in memory, since any other one may block this process.
@@ -77,6 +74,7 @@ export interface Files {
 
 /** A file that a process has open. */
 export interface OpenFile {
+  readonly pid: string
   readonly descriptor: string
   /** As the process would find it; `… (deleted)` when it is not there any more. */
   readonly path: string

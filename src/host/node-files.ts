@@ -17,7 +17,7 @@ export function createNodeFiles(): Files {
     realpath: async path => await unlessAbsent(realpath(path), undefined),
     stat: async path => await unlessAbsent(stat(path).then(toFileStat), undefined),
     linkStat: async path => await unlessAbsent(linkStat(path).then(toFileStat), undefined),
-    openFiles: async pid => openFilesOf(pid),
+    openFiles: async pids => openFilesOf(pids),
     statOpen: async (pid, descriptor) => await unlessAbsent(statOpenFile(pid, descriptor), undefined),
     isClaimed,
     write: async (path, text) => await unlessAbsent(writeInPlace(path, text), false),

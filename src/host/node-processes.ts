@@ -5,29 +5,27 @@ import { toFileStat } from './node-stat.ts'
 const SLASH = 0x2f
 const MOUNT = 'mnt_id:'
 
-/** As {@link Files.openFiles} wants it. One turn of the thread pool would cost more than all of it. */
-export function openFilesOf(pid: string): readonly OpenFile[] {
-  if (hasNone(pid)) return []
+/** As {@link Files.openFiles} wants it. Turns of the thread pool would cost more than all of it. */
+export function openFilesOf(pids: readonly string[]): readonly OpenFile[] {
+  // Since Linux 6.2 the size of the folder is how many files there are. Before it was 0, of this process, too.
+  const isCounted = (countOf('self') ?? 0) > 0
+  // Most processes of a host are threads of its kernel, and have nothing open.
+  return pids.flatMap(pid => (isCounted && countOf(pid) === 0 ? [] : filesOf(pid)))
+}
+
+function countOf(pid: string): number | undefined {
+  return orNothing(() => statSync(`/proc/${pid}/fd`, { throwIfNoEntry: false })?.size)
+}
+
+function filesOf(pid: string): readonly OpenFile[] {
   const found: OpenFile[] = []
   for (const descriptor of orNothing(() => readdirSync(`/proc/${pid}/fd`)) ?? []) {
     const path = orNothing(() => readlinkSync(`/proc/${pid}/fd/${descriptor}`)) ?? ''
     if (path.charCodeAt(0) !== SLASH) continue
     const info = orNothing(() => readFileSync(`/proc/${pid}/fdinfo/${descriptor}`, 'utf8'))
-    found.push({ descriptor, path, mount: info === undefined ? undefined : mountIn(info) })
+    found.push({ pid, descriptor, path, mount: info === undefined ? undefined : mountIn(info) })
   }
   return found
-}
-
-/**
- * Most processes of a host are threads of its kernel, and have nothing open. Since Linux 6.2 the size of the folder is how
- * many files there are; before it was 0, of this process, too.
- */
-function hasNone(pid: string): boolean {
-  return sizeOf(`/proc/${pid}/fd`) === 0 && (sizeOf('/proc/self/fd') ?? 0) > 0
-}
-
-function sizeOf(path: string): number | undefined {
-  return orNothing(() => statSync(path, { throwIfNoEntry: false })?.size)
 }
 
 /** As {@link Files.statOpen} wants it: a look at all processes asks of thousands. */

@@ -88,12 +88,14 @@ export function createMemoryFiles(tree: MemoryTree = {}): MemoryFiles {
     realpath: async path => (exists(resolve(path)) ? resolve(path) : undefined),
     readLink: async path => links.get(path),
     linkStat: async path => (links.has(path) ? { ...LINK, inode: inodeOf(path) } : await statOf(path)),
-    openFiles: async pid =>
-      below(`/proc/${pid}/fd`).flatMap(descriptor => {
-        const path = links.get(`/proc/${pid}/fd/${descriptor}`) ?? ''
-        const [, mount] = /^mnt_id:\s*(\d+)$/m.exec(contents.get(`/proc/${pid}/fdinfo/${descriptor}`) ?? '') ?? []
-        return path.startsWith('/') ? [{ descriptor, path, mount }] : []
-      }),
+    openFiles: async pids =>
+      pids
+        .flatMap(pid => below(`/proc/${pid}/fd`).map(descriptor => [pid, descriptor] as const))
+        .flatMap(([pid, descriptor]) => {
+          const path = links.get(`/proc/${pid}/fd/${descriptor}`) ?? ''
+          const [, mount] = /^mnt_id:\s*(\d+)$/m.exec(contents.get(`/proc/${pid}/fdinfo/${descriptor}`) ?? '') ?? []
+          return path.startsWith('/') ? [{ pid, descriptor, path, mount }] : []
+        }),
     isClaimed: async path => (devices.has(resolve(path)) ? claimed.has(resolve(path)) : undefined),
     stat: statOf,
     statOpen: async (pid, descriptor) => await statOf(`/proc/${pid}/fd/${descriptor}`),

@@ -64,14 +64,15 @@ export function createFiles(shared: Tree, process: SimulatedProcess, proc: Pick<
       await process.look(`lstat ${path}`)
       return await statAt(path, true)
     },
-    openFiles: async pid => {
-      await process.look(`open files of ${pid}`)
-      return tree.list(`/proc/${pid}/fd`).flatMap((descriptor): readonly OpenFile[] => {
+    openFiles: async pids => {
+      await process.look(`open files of ${pids.length} processes`)
+      const open = pids.flatMap(pid => tree.list(`/proc/${pid}/fd`).map(descriptor => [pid, descriptor] as const))
+      return open.flatMap(([pid, descriptor]): readonly OpenFile[] => {
         const link = tree.find(`/proc/${pid}/fd/${descriptor}`, { isLink: true })
         if (link?.kind !== 'link' || !link.target.startsWith('/')) return []
         const info = tree.find(`/proc/${pid}/fdinfo/${descriptor}`)
         const text = info?.kind === 'file' ? toText(info.read()) : ''
-        return [{ descriptor, path: link.target, mount: /^mnt_id:\s*(\d+)$/m.exec(text)?.[1] }]
+        return [{ pid, descriptor, path: link.target, mount: /^mnt_id:\s*(\d+)$/m.exec(text)?.[1] }]
       })
     },
     statOpen: async (pid, descriptor) => {
