@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { invalid } from '../../src/core/check.ts'
@@ -83,7 +84,7 @@ testReader('what is kept of node records', {
       for (const { before, ours } of former.values())
         ensure(typeof before === 'string' && ours.every(isText), 'is no value', before)
     }
-    expect(parseKeptEntry(formatKeptEntry(found))).toEqual(found)
+    ensure(isDeepStrictEqual(parseKeptEntry(formatKeptEntry(found)), found), 'is not what was read', found)
   },
   refusals: [],
   captures: [JSON.stringify(KEPT, undefined, 2), JSON.stringify({ records: ['10.0.1.1:3260 default'], changes: [] })],
@@ -99,7 +100,7 @@ testReader('what is noted of a discovery record', {
     const again = parseDiscoveryEntry(formatDiscoveryEntry(found.entry, 'b'), 'b')
     if ('flaw' in again) throw new Error(again.flaw)
     const { portal, ...entry } = again.entry
-    expect({ ...found.entry, ...entry }).toEqual(found.entry)
+    ensure(isDeepStrictEqual({ ...found.entry, ...entry }, found.entry), 'is not what was read', entry)
     ensure(samePortal(portal, found.entry.portal), 'is another portal', portal)
   },
   refusals: [],
