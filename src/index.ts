@@ -27,7 +27,7 @@ export type { Clock } from './host/clock.ts'
 export type { Command, CommandResult } from './host/command.ts'
 export { createExecaExecutor } from './host/execa.ts'
 export { type Executor, run } from './host/executor.ts'
-export type { FileStat, Files, ReadAtOptions } from './host/files.ts'
+export type { FileStat, Files, OpenFile, ReadAtOptions } from './host/files.ts'
 export { createFlock, type FlockDependencies } from './host/flock.ts'
 export type { Host } from './host/host.ts'
 export { createLocalHost } from './host/local.ts'
@@ -53,6 +53,7 @@ export {
   type RecordSelector,
   type TargetPortal,
 } from './iscsi/iscsiadm.ts'
+export type { LentCredentials } from './iscsi/lent-credentials.ts'
 export {
   type BrokenRecord,
   createNodeDb,
