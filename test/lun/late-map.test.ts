@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
-import { attachLun, detachLun, type Files, type Host } from 'xen-lun'
+import { attachLun, detachLun, type Files, type Host, type LunEvent } from 'xen-lun'
 import { until } from '../../src/flow/until.ts'
-import { createDom0, target } from './helpers.ts'
+import { createDom0, rejection, target } from './helpers.ts'
 
 /** A host on which looking for mounts, or deleting a disk, takes so long that multipathd gets ahead. */
 function slowed(host: Host, slow: (path: string) => boolean): Host {
@@ -47,5 +47,19 @@ test.each([
   })
   expect(dom0.state().maps).toEqual([])
   expect((await detachLun({ target }, { host: slowed(dom0.host, slow) })).outcome).toBe('detached')
+  expect(dom0.leftovers()).toEqual([])
+})
+
+test('a map that multipathd makes while an attach is taken back goes too', async () => {
+  const dom0 = createDom0()
+  const stop = new AbortController()
+  const reason = new Error('enough')
+  const onEvent = (event: LunEvent): void => {
+    if (event.type === 'path' && event.path.disk !== undefined) stop.abort(reason)
+  }
+  // The look for mounts: by then it was looked for a map.
+  const host = slowed(dom0.host, path => stop.signal.aborted && path === '/proc/self/mountinfo')
+  const attaching = attachLun({ target, portals: dom0.san.portals }, { host, onEvent, signal: stop.signal })
+  expect(await rejection(attaching)).toBe(reason)
   expect(dom0.leftovers()).toEqual([])
 })

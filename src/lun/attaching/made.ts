@@ -12,7 +12,7 @@ import { withTarget, withVolume } from '../locks.ts'
 import type { Operation } from '../operation.ts'
 import type { Endpoint } from '../request.ts'
 import { isHeldElsewhere } from '../volume/elsewhere.ts'
-import { describeLun, findDevices } from '../volume/find-lun.ts'
+import { describeLun, findDevices, type LunDescription, type LunDevice } from '../volume/find-lun.ts'
 import { assertUnused } from '../volume/in-use.ts'
 import type { Leftovers } from '../volume/leftovers.ts'
 import type { VolumeDevices } from '../volume/users.ts'
@@ -97,6 +97,30 @@ async function takeDevices(
   const all = await findDevices(context, sessions, lun)
   const devices = all.filter(({ hctl }) => made.hctls.has(formatHctl(hctl)))
   const found = await describeLun(context.host.files, devices, wwid)
+  try {
+    return await takeFound(context, operation, made, { found, devices, wwid })
+  } catch (error) {
+    // multipathd makes maps by itself of disks that are new, and may just have done so.
+    const again = found.map === undefined ? await describeLun(context.host.files, devices, wwid) : found
+    if (again.map === undefined || again === found) return failedTo('in-use')(error).failed
+    const last = takeFound(context, operation, made, { found: again, devices, wwid })
+    return await last.catch((reason: unknown) => failedTo('in-use')(reason).failed)
+  }
+}
+
+interface FoundDevices {
+  readonly found: LunDescription
+  readonly devices: readonly LunDevice[]
+  readonly wwid: string | undefined
+}
+
+/** @throws {@link LunError} `LUN_IN_USE`, `TIMEOUT` before anything is changed */
+async function takeFound(
+  context: Context,
+  operation: Operation,
+  made: Made,
+  { found, devices, wwid }: FoundDevices
+): Promise<readonly FailedStep[]> {
   const isKept = found.isShared || (await isHeldElsewhere(context, operation, { ...found, wwid }))
   const isNew = (entry: string | undefined): entry is string => entry !== undefined && !made.wwidsBefore.includes(entry)
   const leftovers: Leftovers = {
@@ -113,10 +137,8 @@ async function takeDevices(
   const onBusy = async (): Promise<undefined> => {
     await force.letGo()
   }
-  const torn = await untilUnused(context, operation, found, made).then(
-    async used => await tearDownWhatGoes(context, operation, { ...leftovers, dirty: used }, onBusy),
-    error => failedTo('in-use')(error).failed
-  )
+  const used = await untilUnused(context, operation, found, made)
+  const torn = await tearDownWhatGoes(context, operation, { ...leftovers, dirty: used }, onBusy)
   await force.restore()
   return torn
 }
