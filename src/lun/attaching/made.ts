@@ -1,3 +1,4 @@
+import { diskWwid } from '../../block/volume.ts'
 import type { DeviceUser, FailedStep } from '../../core/error-details.ts'
 import { formatHctl } from '../../core/hctl.ts'
 import type { Iqn } from '../../core/iqn.ts'
@@ -93,17 +94,20 @@ async function takeDevices(
   wwid: string | undefined
 ): Promise<readonly FailedStep[]> {
   const { target, lun } = operation
-  const sessions = await context.iscsiadm.sessions({ target })
-  const all = await findDevices(context, sessions, lun)
-  const devices = all.filter(({ hctl }) => made.hctls.has(formatHctl(hctl)))
-  const found = await describeLun(context.host.files, devices, wwid)
+  const look = async (): Promise<FoundDevices> => {
+    const sessions = await context.iscsiadm.sessions({ target })
+    const all = await findDevices(context, sessions, lun)
+    const devices = all.filter(({ hctl }) => made.hctls.has(formatHctl(hctl)))
+    return { found: await describeLun(context.host.files, devices, wwid), devices, wwid }
+  }
+  const first = await look()
   try {
-    return await takeFound(context, operation, made, { found, devices, wwid })
+    return await takeFound(context, operation, made, first)
   } catch (error) {
-    // multipathd makes maps by itself of disks that are new, and may just have done so.
-    const again = found.map === undefined ? await describeLun(context.host.files, devices, wwid) : found
-    if (again.map === undefined || again === found) return failedTo('in-use')(error).failed
-    const last = takeFound(context, operation, made, { found: again, devices, wwid })
+    // Of devices that are new disks appear, and multipathd makes maps of them, at any moment.
+    const again = await look()
+    if (first.found.map !== undefined || again.found.map === undefined) return failedTo('in-use')(error).failed
+    const last = takeFound(context, operation, made, again)
     return await last.catch((reason: unknown) => failedTo('in-use')(reason).failed)
   }
 }
@@ -123,13 +127,15 @@ async function takeFound(
 ): Promise<readonly FailedStep[]> {
   const isKept = found.isShared || (await isHeldElsewhere(context, operation, { ...found, wwid }))
   const isNew = (entry: string | undefined): entry is string => entry !== undefined && !made.wwidsBefore.includes(entry)
+  // Where the LUN was not the one expected, or has told nobody yet, multipathd may have made a map of what it was.
+  const shown = await Promise.all(found.disks.map(async ({ name }) => await diskWwid(context.host.files, name)))
+  const names = [...new Set([wwid, found.map?.wwid, ...shown])]
   const leftovers: Leftovers = {
     map: devices.length === 0 || isKept ? undefined : found.map,
     devices,
     dirty: [],
-    wwid: isKept ? undefined : wwid,
-    // Where the LUN was not the one expected, multipathd may have made a map of what it was.
-    wwidEntries: isKept ? [] : [wwid, found.map?.wwid].filter(isNew),
+    wwid: isKept ? undefined : names.find(name => name !== undefined),
+    wwidEntries: isKept ? [] : names.filter(isNew),
   }
   // As long as nobody had the map, what waits for it is only our own test of it.
   const isOurs = !made.isOffered && isNew(found.map?.wwid)
