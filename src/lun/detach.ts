@@ -150,8 +150,8 @@ async function takeAway(
   const forced = createForce(context, operation, found, force)
   const hasOtherPath = await hasLiveForeignPath(context, found, operation.signal)
   // Whoever has it by another target keeps the map, be it without a path that works: only its users are in the way.
-  const isMapKept = hasOtherPath || (await isHeldElsewhere(context, operation, found))
-  const isNobodys = hasOtherPath && !(await isHeldElsewhere(context, operation, found))
+  const isHeld = await isHeldElsewhere(context, operation, found)
+  const isMapKept = hasOtherPath || isHeld
   const used = await operation.step('in-use', async () => {
     try {
       // By force, what waits in the map is failed if need be, so that processes let go of it.
@@ -188,7 +188,7 @@ async function takeAway(
     throw await forced.advise(isBusy ? await describeBusy(context, operation, found) : error)
   })
   if (failed.length > 0) throw incomplete(operation, failed)
-  if (isNobodys && map !== undefined) {
+  if (hasOtherPath && !isHeld && map !== undefined) {
     const paths = found.foreignPaths.join(', ')
     const message = `map ${map.name} stays, with multipath's entry of its WWID: ${paths}, by another session, is a path of it`
     operation.emit({ type: 'warning', message })

@@ -1,23 +1,20 @@
 import { getEventListeners } from 'node:events'
-import { link, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { link, readdir, readFile, stat, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { inspect } from 'node:util'
-import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
 import type { Command, CommandResult } from '../../src/host/command.ts'
 import { createExecaExecutor } from '../../src/host/execa.ts'
 import { createFlock } from '../../src/host/flock.ts'
 import { createNodeFiles } from '../../src/host/node-files.ts'
+import { useTempFolder } from '../support/temp-folder.ts'
 
 const executor = createExecaExecutor()
 const files = createNodeFiles()
 let folder: string
 
-beforeEach(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'xen-lun-'))
-})
-afterEach(async () => {
-  await rm(folder, { recursive: true })
+useTempFolder(path => {
+  folder = path
 })
 
 function sh(script: string, more: Partial<Command<CommandResult>> = {}): Command<CommandResult> {

@@ -1,13 +1,13 @@
-import { chmod, mkdir, mkdtemp, readdir, rm, stat, symlink, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { chmod, mkdir, readdir, rm, stat, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { isLunError } from '../../src/core/error.ts'
 import { createExecaExecutor } from '../../src/host/execa.ts'
 import type { Files } from '../../src/host/files.ts'
 import { createFlock } from '../../src/host/flock.ts'
 import { createNodeFiles } from '../../src/host/node-files.ts'
 import { findOwnFile, isOwnFolder, makeOwnFolder } from '../../src/host/own-path.ts'
+import { useTempFolder } from '../support/temp-folder.ts'
 
 // Whoever runs this, root or not: the files are his own, and what is somebody else's is shown so.
 const executor = createExecaExecutor()
@@ -16,11 +16,8 @@ const files = createNodeFiles()
 const STRANGER = 4242
 let folder: string
 
-beforeEach(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'xen-lun-'))
-})
-afterEach(async () => {
-  await rm(folder, { recursive: true })
+useTempFolder(path => {
+  folder = path
 })
 
 /** The same files, of which one belongs to nobody. */

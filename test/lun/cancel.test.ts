@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { attachLun, detachLun, isLunError, type LunOptions, reconcile } from 'xen-lun'
 import type { SimulatedDom0 } from 'xen-lun/testing'
-import { address, attach, createDom0, target } from './helpers.ts'
+import { address, attach, createDom0, target, virtualMs } from './helpers.ts'
 
 type Kind = 'attach' | 'detach'
 
@@ -120,4 +120,14 @@ test.each<Kind>(['attach', 'detach'])('%s with a signal that has fired changes n
     kind === 'attach' ? attachLun({ target, portals: dom0.san.portals }, options) : detachLun(address, options)
   await expect(work).rejects.toBe(REASON)
   expect(dom0.state()).toEqual(before)
+})
+
+test('a path that is there already and does not answer holds up no attach beyond its deadline, nor who comes next', async () => {
+  const dom0 = createDom0()
+  await attach(dom0, 0, dom0, 'a')
+  await dom0.san.setInquiries(dom0.san.portals[1], { takesMs: 300_000 })
+  const { host, san } = dom0
+  const again = attachLun({ target, portals: san.portals }, { host, owner: 'b', timeoutMs: 15_000 })
+  expect(await virtualMs(dom0, again)).toBeLessThan(16_000)
+  expect(await virtualMs(dom0, detachLun(address, { host, owner: 'c' }))).toBeLessThan(15_000)
 })

@@ -114,10 +114,9 @@ const bad: readonly (readonly [field: string, request: Record<string, unknown>])
   ['chap.mutual', { chap: { username: 'u', password: 'x', mutual: null } }],
   ['multipath', { multipath: null }],
   ['sharing', { sharing: null }],
-  // oxlint-disable-next-line no-sparse-arrays -- that is what it is about
-  ['portals[0]', { portals: [, '10.0.0.1'] }],
-  // oxlint-disable-next-line no-sparse-arrays -- that is what it is about
-  ['ifaces[1]', { ifaces: ['default', ,] }],
+  // Lists with a gap.
+  ['portals[0]', { portals: Object.assign([], { 1: '10.0.0.1' }) }],
+  ['ifaces[1]', { ifaces: Object.assign([], { 0: 'default', length: 2 }) }],
 ]
 
 describe('bad input is refused before the host is touched, naming the field', () => {

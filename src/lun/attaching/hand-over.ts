@@ -52,7 +52,8 @@ export async function handOver(
         const free = async (): Promise<void> => await assertFree(context, operation, all, { device, domids })
         if (isUser) await operation.step('in-use', free)
       }
-      await assertOneDevice(context, operation, wwid, { device: found.block, twins })
+      const disk = found.hctl === undefined ? undefined : found.block.name
+      await assertOneDevice(context, operation, wwid, { disk, twins })
       const node = await operation.step('identity', async () => {
         const proven = await proveDevice(context, operation, found.block, wwid, devices)
         return await whole(context, operation, wish, { node: found.node, proven, volume })

@@ -133,7 +133,7 @@ async function takeFound(
   const leftovers: Leftovers = {
     map: devices.length === 0 || isKept ? undefined : found.map,
     devices,
-    dirty: [],
+    dirty: await untilUnused(context, operation, found, made),
     wwid: isKept ? undefined : names.find(name => name !== undefined),
     wwidEntries: isKept ? [] : names.filter(isNew),
   }
@@ -143,8 +143,7 @@ async function takeFound(
   const onBusy = async (): Promise<undefined> => {
     await force.letGo()
   }
-  const used = await untilUnused(context, operation, found, made)
-  const torn = await tearDownWhatGoes(context, operation, { ...leftovers, dirty: used }, onBusy)
+  const torn = await tearDownWhatGoes(context, operation, leftovers, onBusy)
   await force.restore()
   return torn
 }

@@ -53,8 +53,7 @@ async function applyAction(context: Context, action: ReconcileAction, options: A
       await context.nodeDb.removeDrafts(options)
       break
     case 'restore':
-      // What stays is told by a notice.
-      await settleAlone(context, action.portal, { ...options, timeoutMs: OPERATION_TIMEOUT_MS }, () => {})
+      await restore(context, action.portal, options)
       break
     case 'keep':
       await keep(context, action.target, options)
@@ -86,6 +85,14 @@ async function requeue(context: Context, place: Place, options: ActionOptions): 
     await restoreQueueing(context, operation)
     if ((await context.journal.lun(operation))?.unqueued !== undefined) throw new Error('its map does not queue yet')
   })
+}
+
+/** A record that stays is told as what failed, since nothing is noted of it any more. */
+async function restore(context: Context, portal: string, { signal }: ActionOptions): Promise<void> {
+  const kept: string[] = []
+  const limits = { signal, timeoutMs: OPERATION_TIMEOUT_MS }
+  await settleAlone(context, portal, limits, message => kept.push(message))
+  if (kept.length > 0) throw new Error(kept.join('; '))
 }
 
 async function keep({ host, journal }: Context, name: string, { signal }: ActionOptions): Promise<void> {

@@ -71,7 +71,7 @@ export async function findTwins(
 
 /**
  * Refuses a device of a volume that somebody has been given by another address as another device: a disk where this is a
- * map or another disk, a map where this is a disk.
+ * map or another disk, a map where this is a disk. `disk` is undefined for the map.
  *
  * @throws {@link LunError} `LUN_IN_USE`
  */
@@ -79,7 +79,7 @@ export async function assertOneDevice(
   context: Context,
   operation: Operation,
   wwid: string | undefined,
-  { device, twins }: { readonly device: Pick<BlockDevice, 'name' | 'dm'>; readonly twins: readonly BlockDevice[] }
+  { disk, twins }: { readonly disk: string | undefined; readonly twins: readonly BlockDevice[] }
 ): Promise<void> {
   const holders = await findHoldersElsewhere(context, operation, wwid, twins)
   const users = await Promise.all(
@@ -87,8 +87,7 @@ export async function assertOneDevice(
       // Who is detaching and has a disk still may have something to write.
       if (!isLasting(noted) && noted.state !== 'detaching') return []
       const its = noted.plain === undefined ? MAP : await plainDisk(context, noted.plain, wwid)
-      const mine = device.dm === undefined ? device.name : MAP
-      return its === undefined || its === mine ? [] : [{ kind: 'owner', device: its, name }]
+      return its === undefined || its === (disk ?? MAP) ? [] : [{ kind: 'owner', device: its, name }]
     })
   )
   if (users.flat().length > 0) throw await inUse(context, operation, users.flat())
@@ -117,7 +116,7 @@ export async function assertNoTwinUse(
 ): Promise<void> {
   const { files } = context.host
   const twins = await findTwins(files, wwid, own)
-  await assertOneDevice(context, operation, wwid, { device: { name: MAP, dm: { name: MAP, uuid: '' } }, twins })
+  await assertOneDevice(context, operation, wwid, { disk: undefined, twins })
   const maps = await Promise.all(twins.map(async ({ name }) => await findMapOn(files, name)))
   const plain = twins.filter((_, n) => maps[n] === undefined)
   if (plain.length > 0) await assertDisksFree(context, operation, { map: undefined, disks: plain, foreignPaths: [] })

@@ -31,8 +31,8 @@ export async function assertFree(
     if (base !== device) return false
     if (user.kind === 'xen-backend') return user.state !== 'Closing'
     const served = await servedBy(files, user)
-    if (served === 'unknown') return false
-    return served === undefined || served === 0 ? isDom0 : domids.includes(served)
+    if (served === undefined) return isDom0
+    return served !== 'unknown' && domids.includes(served)
   }
   await assertUnused(context, operation, volume, { busyMs: BUSY_MS, isAllowed, isNew: true })
 }

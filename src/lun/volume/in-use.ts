@@ -51,7 +51,10 @@ export async function assertUnused(
     })
     for (const disk of usedDisks) used.add(disk)
     const isLeftToFlush = async (user: DeviceUser): Promise<boolean> =>
-      isFlushed && user.kind === 'process' && flushed.includes(user.device) && !(await isOfGuest(context, user))
+      isFlushed &&
+      user.kind === 'process' &&
+      flushed.includes(user.device) &&
+      (await servedBy(host.files, user)) === undefined
     const ignored = await Promise.all(
       users.map(async user => (await isAllowed(user, baseOf(user.device))) || (await isLeftToFlush(user)))
     )
@@ -72,12 +75,6 @@ export async function assertUnused(
 
 async function nobody(): Promise<boolean> {
   return false
-}
-
-/** A QEMU of a guest: what it has not written yet is the guest's. */
-async function isOfGuest({ host }: Context, user: DeviceUser): Promise<boolean> {
-  const domid = await servedBy(host.files, user)
-  return domid !== undefined && domid !== 0
 }
 
 /** The error for a device that is busy, if somebody is found who will not let go of it by himself. */

@@ -3,6 +3,7 @@ import type { ScsiIdentity } from '../../block/scsi.ts'
 import { diskWwid } from '../../block/volume.ts'
 import { LunError } from '../../core/error.ts'
 import type { Hctl } from '../../core/hctl.ts'
+import { unlessAborted } from '../../flow/unless-aborted.ts'
 import type { Context } from '../context.ts'
 import type { LunPlace } from '../journal/journal.ts'
 import type { LunDevice } from './find-lun.ts'
@@ -77,13 +78,14 @@ export async function rescanInTime({ scsi, host }: Context, hctl: Hctl): Promise
  */
 export async function proveDevice(
   context: Context,
-  place: LunPlace,
+  place: LunPlace & { readonly signal?: AbortSignal | undefined },
   device: BlockDevice,
   wwid: string | undefined,
   devices: readonly LunDevice[]
 ): Promise<ProvenDevice> {
   const { files } = context.host
-  const asked = await askPaths(context, devices)
+  // Who is asked cannot be told to stop, and changes nothing.
+  const asked = await unlessAborted(askPaths(context, devices), place.signal)
   for (const { disk, identity } of asked) assertVolume(place, disk, wwid, identity.wwid)
   const now = await readBlockDevice(files, device.name)
   if (now === undefined || now.major !== device.major || now.minor !== device.minor) {

@@ -23,7 +23,7 @@ export async function isOfUdev(files: FilesOfProcesses, { kind, name }: DeviceUs
   return false
 }
 
-/** The domain a QEMU serves; undefined for what is no QEMU of a domain, or gone. */
+/** The guest a QEMU serves; undefined for what is no QEMU of a guest, or gone. */
 export async function servedBy(
   files: FilesOfProcesses,
   { kind, name }: DeviceUser
@@ -35,7 +35,8 @@ export async function servedBy(
   const words = text?.split('\0') ?? []
   const at = words.indexOf('-xen-domid')
   const domid = at < 0 ? undefined : words[at + 1]
-  return domid !== undefined && /^\d{1,5}$/.test(domid) ? Number(domid) : undefined
+  // Dom0 attaches disks to itself, too.
+  return domid !== undefined && /^[1-9]\d{0,4}$/.test(domid) ? Number(domid) : undefined
 }
 
 /** Too many open files, say: that tells nothing of the process. */

@@ -108,6 +108,20 @@ test('it is put back by reconcile though a LUN of the target is attached', async
 })
 
 describe('a record that was made for a question', () => {
+  test('and that somebody has changed since stays without our credentials, and reconcile says so', async () => {
+    const dom0 = createSimulatedDom0(options)
+    await dieAsking(dom0, one)
+    const text = (await dom0.host.files.read(path)) ?? ''
+    expect(text).toContain(one.chap.password)
+    const changed = text.replace(/username = .*/, 'username = admin')
+    dom0.plant(path, { kind: 'file', text: changed, mode: 0o600 })
+    const { failed } = await reconcile({ ...dom0, apply: true })
+    expect(failed).toMatchObject([
+      { step: expect.stringContaining(discovery), message: expect.stringContaining('stays') },
+    ])
+    expect(await dom0.host.files.read(path)).toMatch(/^(?![\s\S]*guests-secret)[\s\S]*username = admin/)
+  })
+
   test('is gone after a boot, and with it the credentials', async () => {
     const dom0 = createSimulatedDom0(options)
     await dieAsking(dom0, one)

@@ -1,20 +1,17 @@
-import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { mkdir, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { createExecaExecutor } from '../../../src/host/execa.ts'
 import { createNodeFiles } from '../../../src/host/node-files.ts'
 import { createStore } from '../../../src/lun/journal/store.ts'
+import { useTempFolder } from '../../support/temp-folder.ts'
 
 // On a real file system, since a FIFO there keeps whoever opens it for ever, this process included.
 const files = createNodeFiles()
 let folder: string
 
-beforeEach(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'xen-lun-'))
-})
-afterEach(async () => {
-  await rm(folder, { recursive: true })
+useTempFolder(path => {
+  folder = path
 })
 
 describe('a store', () => {
